@@ -1,0 +1,120 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func executable(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name + "Tests", dependencies: dependencies, swiftSettings: settings)
+}
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+/// The five pure stages and what they are made of: no I/O, no clock, no Foundation.
+let stages: [Target.Dependency] = ["Normalization", "Twins", "DriftDetection", "Propagation", "Scaling"]
+
+let package = Package(
+    name: "twinscale",
+    products: [
+        .executable(name: "normalizer", targets: ["normalizer"]),
+        .executable(name: "twin-updater", targets: ["twin-updater"]),
+        .executable(name: "drift-detector", targets: ["drift-detector"]),
+        .executable(name: "graph-propagator", targets: ["graph-propagator"]),
+        .executable(name: "scaling-decider", targets: ["scaling-decider"]),
+        .executable(name: "twinscale", targets: ["twinscale"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        // The words, the bytes, the contract of a stage.
+        library("TwinCore"),
+        library("Messages", ["TwinCore"]),
+        library("StageKit", ["TwinCore", "Messages"]),
+
+        // The five pure stages and their models.
+        library("Normalization", ["TwinCore", "Messages", "StageKit"]),
+        library("Forecasting", ["TwinCore"]),
+        library("Twins", ["TwinCore", "Messages", "StageKit", "Forecasting"]),
+        library("DriftDetection", ["TwinCore", "Messages", "StageKit"]),
+        library("Propagation", ["TwinCore", "Messages", "StageKit"]),
+        library("Scaling", ["TwinCore", "Messages", "StageKit"]),
+        library("Topology", ["TwinCore", "Messages", "StageKit"] + stages),
+
+        // What runs a stage: the loop as a pure state machine, snapshots, and the worker that joins them.
+        library("TaskLoop", ["TwinCore"]),
+        library("Snapshots", ["TwinCore", "CZstd"]),
+        library("Worker", ["TwinCore", "Messages", "StageKit", "TaskLoop", "Snapshots"]),
+        library("Simulation", ["TwinCore", "Messages", "StageKit", "Topology", "TaskLoop", "Snapshots", "Worker"] + stages),
+
+        // The shell.
+        .systemLibrary(name: "CRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        library("Kafka", ["TwinCore", "CRdKafka"]),
+        library(
+            "Runtime",
+            [
+                "TwinCore", "Messages", "StageKit", "Topology", "TaskLoop", "Snapshots", "Worker", "Kafka",
+                logging, metrics, lifecycle, configuration, yams, argumentParser,
+            ] + stages),
+        library(
+            "Backtest",
+            ["TwinCore", "Messages", "StageKit", "Topology", "Simulation", "CZlib", yams] + stages),
+        library(
+            "CLI",
+            [
+                "TwinCore", "Messages", "StageKit", "Topology", "TaskLoop", "Snapshots", "Worker", "Simulation", "Kafka",
+                "Runtime", "Backtest", logging, argumentParser, yams,
+            ] + stages),
+
+        executable("normalizer", ["Runtime", "Normalization"]),
+        executable("twin-updater", ["Runtime", "Twins"]),
+        executable("drift-detector", ["Runtime", "DriftDetection"]),
+        executable("graph-propagator", ["Runtime", "Propagation"]),
+        executable("scaling-decider", ["Runtime", "Scaling"]),
+        executable("twinscale", ["CLI"]),
+
+        tests("TwinCore", ["TwinCore"]),
+        tests("Messages", ["Messages", "TwinCore"]),
+        tests("StageKit", ["StageKit", "Messages", "TwinCore"]),
+        tests("Normalization", ["Normalization", "StageKit", "Messages", "TwinCore"]),
+        tests("Forecasting", ["Forecasting", "TwinCore"]),
+        tests("Twins", ["Twins", "Forecasting", "StageKit", "Messages", "TwinCore"]),
+        tests("DriftDetection", ["DriftDetection", "StageKit", "Messages", "TwinCore"]),
+        tests("Propagation", ["Propagation", "StageKit", "Messages", "TwinCore"]),
+        tests("Scaling", ["Scaling", "StageKit", "Messages", "TwinCore"]),
+        tests("Topology", ["Topology", "StageKit", "TwinCore", yams]),
+        tests("TaskLoop", ["TaskLoop", "TwinCore"]),
+        tests("Snapshots", ["Snapshots", "TwinCore"]),
+        tests("Simulation", ["Simulation", "Worker", "Topology", "StageKit", "Messages", "TaskLoop", "Snapshots", "TwinCore"]),
+        tests("Kafka", ["Kafka", "TwinCore"]),
+        tests("Runtime", ["Runtime", "Kafka", "TwinCore"]),
+        tests("Backtest", ["Backtest", "TwinCore"]),
+        tests("Integration", ["CLI", "Runtime", "Kafka", "Simulation", "Topology", "Worker", "Snapshots", "StageKit", "Messages", "TwinCore"]),
+        tests("Tidy", []),
+    ]
+)
