@@ -1,0 +1,141 @@
+import TwinCore
+
+/// How a metric may be used. The raw value is on the wire.
+package enum MetricRole: UInt8, Sendable, CaseIterable, BitwiseCopyable {
+    /// Forecast and shown, never decided upon.
+    case unknown = 0
+    /// Drives capacity: request rate, arrivals, cores used.
+    case demand = 1
+    /// A ratio of what is there now: demand = utilisation × ready capacity.
+    case utilisation = 2
+    /// Latency, errors: corrects the capacity per unit.
+    case slo = 3
+    /// Queue length, lag.
+    case backlog = 4
+    /// Memory, disk: vertical or alert only.
+    case footprint = 5
+    /// Units that are ready now (replicas, instances); what capacity is counted in, never forecast.
+    case supply = 6
+
+    package var text: String { String(describing: self) }
+
+    package init?(text: String) {
+        guard let match = Self.allCases.first(where: { $0.text == text }) else { return nil }
+        self = match
+    }
+}
+
+/// The code of a `sample`: bits 0–3 the metric's role, bit 4 set for a counter.
+package struct SampleCode: Sendable, BitwiseCopyable {
+    package var raw: UInt32
+
+    package init(raw: UInt32) { self.raw = raw }
+
+    package init(role: MetricRole, isCounter: Bool) { raw = UInt32(role.rawValue) | (isCounter ? 16 : 0) }
+
+    package var role: MetricRole { MetricRole(rawValue: UInt8(raw & 15)) ?? .unknown }
+    package var isCounter: Bool { raw & 16 != 0 }
+}
+
+/// What is known about a metric right now. Missing, stale and zero are different things.
+package enum DataQuality: UInt8, Sendable, CaseIterable, BitwiseCopyable {
+    case fresh = 0
+    /// The last sample is older than a few of the series' own steps.
+    case stale = 1
+    /// No sample for so long that its level says nothing any more.
+    case missing = 2
+
+    package var text: String { String(describing: self) }
+}
+
+/// What kind of change a drift is. The raw value is on the wire; the text is in `drift` events and files.
+package enum DriftKind: UInt8, Sendable, CaseIterable, BitwiseCopyable {
+    case none = 0
+    case level = 1
+    case trend = 2
+    case variance = 3
+    case season = 4
+    /// Brief; no retraining.
+    case anomaly = 5
+    /// Missing, frozen, unit change.
+    case data = 6
+
+    package var text: String { String(describing: self) }
+}
+
+/// The code of a `forecast` or `outlook`: bits 0–1 data quality, bit 2 distrusted, bit 3 counter, bit 4 young
+/// (too little history for its bands to be trusted), bit 5 capacity moved (an outcome was seen), bits 8–11 role.
+package struct ForecastCode: Sendable, BitwiseCopyable {
+    package var raw: UInt32
+
+    package init(raw: UInt32) { self.raw = raw }
+
+    package init(quality: DataQuality, role: MetricRole, isDistrusted: Bool, isYoung: Bool) {
+        raw = UInt32(quality.rawValue) | (isDistrusted ? 4 : 0) | (isYoung ? 16 : 0) | UInt32(role.rawValue) << 8
+    }
+
+    package var quality: DataQuality { DataQuality(rawValue: UInt8(raw & 3)) ?? .missing }
+    package var isDistrusted: Bool {
+        get { raw & 4 != 0 }
+        set { raw = newValue ? raw | 4 : raw & ~4 }
+    }
+    package var isYoung: Bool { raw & 16 != 0 }
+    package var role: MetricRole { MetricRole(rawValue: UInt8(raw >> 8 & 15)) ?? .unknown }
+}
+
+/// The quantile levels that travel with every forecast, in order.
+package enum QuantileLevels {
+    /// 10, 50, 90, 95, 99 and 99.9 %.
+    package static let all: [Double] = [0.10, 0.50, 0.90, 0.95, 0.99, 0.999]
+    package static let count = 6
+}
+
+/// The numbers of a `forecast` entry: a header of six, then per horizon a block of eight.
+///
+/// | index | meaning |
+/// |---|---|
+/// | 0 | standardised residual of the last one-step forecast against the live ensemble |
+/// | 1 | standardised residual against the reference frozen at the last trusted fit |
+/// | 2 | the series' own step, seconds |
+/// | 3 | number of horizons |
+/// | 4 | ready units of the resource, NaN if unknown |
+/// | 5 | samples folded into the model so far |
+/// | 6 + 8h | horizon h, seconds |
+/// | 7 + 8h | mean |
+/// | 8 + 8h … 13 + 8h | quantiles at `QuantileLevels.all` |
+///
+/// An `outlook` has one number more per horizon, at the end: what the neighbours' influence added to its mean.
+package enum ForecastNumbers {
+    package static let headerCount = 6
+    package static let blockCount = 2 + QuantileLevels.count
+    package static let horizonsMax = 12
+
+    package static let residual = 0
+    package static let referenceResidual = 1
+    package static let stepSeconds = 2
+    package static let horizonCount = 3
+    package static let readyUnits = 4
+    package static let sampleCount = 5
+
+    /// Index of horizon h's block: the horizon itself, the mean, the quantiles.
+    @inlinable package static func block(_ horizon: Int) -> Int { 6 &+ horizon &* 8 }
+
+    /// How many numbers a forecast with so many horizons has.
+    @inlinable package static func count(horizons: Int) -> Int { 6 &+ horizons &* 8 }
+
+    /// How many numbers an outlook with so many horizons has.
+    @inlinable package static func outlookCount(horizons: Int) -> Int { 6 &+ horizons &* 9 }
+
+    /// Index of the influence at horizon h in an outlook.
+    @inlinable package static func influence(_ horizon: Int, of horizons: Int) -> Int { 6 &+ horizons &* 8 &+ horizon }
+
+    /// How many horizons these numbers carry; nil if the count and the declared number disagree.
+    package static func horizons(in numbers: FloatSlice, isOutlook: Bool) -> Int? {
+        guard numbers.count >= headerCount else { return nil }
+        let declared = numbers[horizonCount]
+        guard declared >= 0, declared <= Float(horizonsMax), declared == declared.rounded() else { return nil }
+        let horizons = Int(declared)
+        let expected = isOutlook ? outlookCount(horizons: horizons) : count(horizons: horizons)
+        return expected == numbers.count ? horizons : nil
+    }
+}

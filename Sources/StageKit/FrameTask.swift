@@ -1,0 +1,146 @@
+import Messages
+import TwinCore
+
+/// What every task needs to know about itself and its surroundings.
+package struct TaskSetting: Sendable {
+    package var task: TaskID
+    package var incarnation: UInt64
+    package var layout: TopicLayout
+    package var namesMax: Int
+    package var gapFramesMax: UInt64
+    package var acceptsGaps: Bool
+    package var emitterLimits: Emitter.Limits
+
+    package init(
+        task: TaskID, incarnation: UInt64 = 1, layout: TopicLayout, namesMax: Int = 1_000_000,
+        gapFramesMax: UInt64 = 1_000, acceptsGaps: Bool = false, emitterLimits: Emitter.Limits = Emitter.Limits()
+    ) {
+        self.task = task
+        self.incarnation = incarnation
+        self.layout = layout
+        self.namesMax = namesMax
+        self.gapFramesMax = gapFramesMax
+        self.acceptsGaps = acceptsGaps
+        self.emitterLimits = emitterLimits
+    }
+}
+
+/// A task over an inbox of frames: decodes, compares each frame with its sender's chain, hands the new entries to the
+/// stage one by one, and moves the watermark.
+package final class FrameTask<S: Stage & ~Copyable>: TaskLogic {
+    package let emitter: Emitter
+    private let task: TaskID
+    private let names: NameTable
+    private let reader = FrameReader()
+    private var senders: Senders
+    private var stage: S
+    private var reached = EventTime.distantPast
+    /// Names of the frame at hand, resolved when first used: frame index to name number, 0 = not yet.
+    private var resolved: [NameID] = []
+    private var namesRefused: UInt64 = 0
+
+    private static var namesTag: UInt32 { sectionTag("name") }
+
+    /// A fresh task, or one restored from a snapshot's sections.
+    package init(_ setting: TaskSetting, settings: S.Settings, restoring reader: StateReader? = nil) throws(StateError) {
+        task = setting.task
+        names = NameTable(namesMax: setting.namesMax)
+        emitter = Emitter(
+            task: setting.task, incarnation: setting.incarnation, layout: setting.layout,
+            outputs: S.outputs + [.deadletters], names: names, limits: setting.emitterLimits)
+        senders = Senders(gapFramesMax: setting.gapFramesMax, acceptsGaps: setting.acceptsGaps)
+        stage = S(settings: settings, task: setting.task, layout: setting.layout, names: names)
+        guard let reader else { return }
+        try names.restore(tag: Self.namesTag, from: reader)
+        try emitter.restore(from: reader)
+        reached = try senders.restore(from: reader)
+        try stage.restore(from: reader)
+    }
+
+    package func receive(_ record: InboxRecord, muted: Bool) throws(TaskFault) {
+        emitter.begin(inputOffset: record.offset, muted: muted)
+        // A tombstone has no place in an inbox of frames and says nothing.
+        guard let value = record.value else { return }
+        do {
+            try reader.decode(value)
+        } catch {
+            emitter.deadLetter(DeadLetter(
+                topic: task.inbox, partition: task.partition, offset: record.offset, key: record.key, value: value,
+                reason: "not a frame: \(error)"))
+            return
+        }
+        let verdict = try senders.admit(reader.header, sequences: reader.sequences)
+        if case .accept(let from) = verdict { receiveEntries(from: from) }
+        if let heartbeat = reader.heartbeat, verdict != .fenced {
+            senders.hear(heartbeat, from: reader.header.sender)
+            advance()
+        }
+    }
+
+    private func receiveEntries(from: Int) {
+        resolved.removeAll(keepingCapacity: true)
+        for _ in 0..<reader.names.count { resolved.append(0) }
+        let entries = reader.entries
+        for index in from..<entries.count {
+            var entry = entries[index]
+            if entry.kind == .watermark {
+                senders.note(watermark: entry.time, isIdle: false, from: reader.header.sender)
+                advance()
+                continue
+            }
+            guard resolve(&entry.resource), resolve(&entry.object) else {
+                namesRefused &+= 1
+                continue
+            }
+            stage.receive(entry, into: emitter)
+        }
+    }
+
+    /// Turns a frame's index into the task's name number; false when the name is refused.
+    private func resolve(_ reference: inout UInt32) -> Bool {
+        guard reference != 0 else { return true }
+        let index = Int(reference) &- 1
+        if resolved[index] == 0 {
+            guard let name = names.intern(reader.names[index]) else { return false }
+            resolved[index] = name
+        }
+        reference = resolved[index]
+        return true
+    }
+
+    private func advance() {
+        guard let minimum = senders.minimum, minimum > reached else { return }
+        reached = minimum
+        stage.advance(to: minimum, into: emitter)
+        if let output = S.watermarkOutput {
+            emitter.emit(Entry(kind: .watermark, time: minimum), to: output, partition: task.partition)
+        }
+    }
+
+    /// Stages over frames are no source of event time.
+    package func heartbeat(isCaughtUp: Bool, wallClock: EventTime?) {}
+
+    package func freeze() -> StateWriter {
+        var writer = StateWriter()
+        names.freeze(tag: Self.namesTag, into: &writer)
+        emitter.freeze(into: &writer)
+        senders.freeze(watermark: reached, into: &writer)
+        stage.freeze(into: &writer)
+        return writer
+    }
+
+    package var watermark: EventTime? { reached == .distantPast ? nil : reached }
+
+    package var stageCounters: [StageCounter] {
+        let chain = senders.counters
+        return stage.counters + [
+            StageCounter("repeatedEntries", chain.repeatedEntries), StageCounter("fencedFrames", chain.fencedFrames),
+            StageCounter("framesAhead", chain.framesAhead), StageCounter("acceptedGaps", chain.acceptedGaps),
+            StageCounter("namesRefused", namesRefused), StageCounter("deadLetters", emitter.counters.deadLetters),
+            StageCounter("oversize", emitter.counters.oversize),
+        ]
+    }
+
+    /// For tests and the backtest: the stage itself, borrowed.
+    package func withStage<R>(_ body: (borrowing S) -> R) -> R { body(stage) }
+}
