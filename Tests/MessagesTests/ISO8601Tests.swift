@@ -9,7 +9,9 @@ func naiveISO8601(_ text: String) -> EventTime? {
     let bytes = Array(text.utf8)
     guard bytes.count >= 19, bytes.count <= 64 else { return nil }
     func digits(_ range: Range<Int>) -> Int? {
-        guard range.upperBound <= bytes.count, bytes[range].allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        guard range.upperBound <= bytes.count, bytes[range].allSatisfy({ (0x30...0x39).contains($0) }) else {
+            return nil
+        }
         return Int(String(decoding: bytes[range], as: UTF8.self))
     }
     guard let year = digits(0..<4), bytes[4] == 0x2d, let month = digits(5..<7), bytes[7] == 0x2d,
@@ -17,8 +19,12 @@ func naiveISO8601(_ text: String) -> EventTime? {
         let minute = digits(14..<16), bytes[16] == 0x3a, let second = digits(17..<19)
     else { return nil }
     func isLeap(_ year: Int) -> Bool { year % 400 == 0 || year % 4 == 0 && year % 100 != 0 }
-    func length(_ month: Int) -> Int { [31, isLeap(year) ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1] }
-    guard (1...12).contains(month), (1...length(month)).contains(day), hour < 24, minute < 60, second < 60 else { return nil }
+    func length(_ month: Int) -> Int {
+        [31, isLeap(year) ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1]
+    }
+    guard (1...12).contains(month), (1...length(month)).contains(day), hour < 24, minute < 60, second < 60 else {
+        return nil
+    }
     var days = 0
     if year >= 1970 {
         for past in 1970..<year { days += isLeap(past) ? 366 : 365 }
@@ -39,7 +45,8 @@ func naiveISO8601(_ text: String) -> EventTime? {
     let zone = Array(rest)
     if zone.count == 6, zone[0] == 0x2b || zone[0] == 0x2d, zone[3] == 0x3a {
         let start = bytes.count - 6
-        guard let hours = digits(start + 1..<start + 3), let minutes = digits(start + 4..<start + 6), hours < 24, minutes < 60
+        guard let hours = digits(start + 1..<start + 3), let minutes = digits(start + 4..<start + 6), hours < 24,
+            minutes < 60
         else { return nil }
         offset = (hours * 60 + minutes) * (zone[0] == 0x2d ? -1 : 1)
     } else if !zone.isEmpty, zone != [0x5a], zone != [0x7a] {

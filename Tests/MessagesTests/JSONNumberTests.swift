@@ -50,8 +50,8 @@ import Testing
             }
             #expect(PowersOfFive.power(exponent) == (high, low), "5^\(exponent)")
         }
-        // The reciprocal r of p to 128 bits, for the k that normalises it: p·(r-1) < 2^k <= p·r where it is rounded up
-        // (to 5^-27), p·r < 2^k <= p·(r+1) where down.
+        // The reciprocal r of p to 128 bits, for the k that normalises it: p·(r-1) < 2^k <= p·r where it is
+        // rounded up (to 5^-27), p·r < 2^k <= p·(r+1) where down.
         for exponent in 1...(-PowersOfFive.exponentMin) {
             let digits = powerOfFive(exponent)
             let power = PowersOfFive.power(-exponent)
@@ -93,7 +93,9 @@ import Testing
             switch round % 10 {
             case 0: text = String(Double(bitPattern: random.next() & 0x7fef_ffff_ffff_ffff))
             case 1: text = String(Double.random(in: -1...1, using: &random))
-            case 2: text = String(format: "%.*e", random.below(30), Double(bitPattern: random.next() & 0x7fef_ffff_ffff_ffff))
+            case 2:
+                text = String(
+                    format: "%.*e", random.below(30), Double(bitPattern: random.next() & 0x7fef_ffff_ffff_ffff))
             case 3: text = String(format: "%.*f", random.below(40), Double.random(in: -1e6...1e6, using: &random))
             case 4: text = "\(random.next())e\(random.below(170) - 85)"
             case 5: text = "\(random.next())\(random.next() % 1_000_000).\(random.next())e\(random.below(100) - 50)"
@@ -108,7 +110,9 @@ import Testing
             }
             let expected = Double(text)
             let read = double(text)
-            let isOut = expected == nil || expected?.isInfinite == true || expected == 0 && text.contains { ("1"..."9").contains($0) && !text.hasPrefix("0e") }
+            let isOut =
+                expected == nil || expected?.isInfinite == true
+                || expected == 0 && text.contains { ("1"..."9").contains($0) && !text.hasPrefix("0e") }
             if isOut, read == nil { continue }
             #expect(read?.bitPattern == expected?.bitPattern, "seed \(seed), round \(round): \(text)")
         }
@@ -123,7 +127,10 @@ import Testing
         #expect(double("9007199254740993") == 9_007_199_254_740_992)
         #expect(double("1" + String(repeating: "0", count: 300) + "." + String(repeating: "7", count: 3_000)) == 1e300)
         #expect(double("0." + String(repeating: "0", count: 300) + "1e301") == 1)
-        for refused in ["1e400", "-1e400", "1e-400", "2e-324", "01", "1.", ".5", "-", "+1", "1e", "1e+", "0x1", "NaN", "Infinity", "1.e5", "--1"] {
+        for refused in [
+            "1e400", "-1e400", "1e-400", "2e-324", "01", "1.", ".5", "-", "+1", "1e", "1e+", "0x1", "NaN", "Infinity",
+            "1.e5", "--1",
+        ] {
             #expect(double(refused) == nil, "\(refused)")
         }
     }
@@ -132,7 +139,8 @@ import Testing
         let texts = [
             "0", "-0", "1", "-1", "1.0", "1e2", "1.5", "9223372036854775807", "9223372036854775808",
             "-9223372036854775808", "-9223372036854775809", "9007199254740993.0", "1e18", "1e19",
-            "-0.0", "1.0000000000000000001", "12345678901234567890123", "9007199254740993.00000000000000", "100e-2", "1e-2",
+            "-0.0", "1.0000000000000000001", "12345678901234567890123", "9007199254740993.00000000000000", "100e-2",
+            "1e-2",
             "922337203685477580.7e1", "0.0", "1e400", "9223372036854775807.0", "18446744073709551617",
         ]
         for text in texts {

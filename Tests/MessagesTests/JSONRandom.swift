@@ -28,7 +28,9 @@ struct TelemetryDocuments {
         let alphabet = ["a", "Z", "0", "-", "/", ".", "é", "漢", "😀", "\u{7f}", "\u{85}", " ", "_", "x"]
         let characters =
             text.map { $0.map(String.init) }
-            ?? (0..<random.below(12)).map { _ in random.chance(80) ? random.pick(["s", "v", "c", "1"]) : random.pick(alphabet) }
+            ?? (0..<random.below(12)).map { _ in
+                random.chance(80) ? random.pick(["s", "v", "c", "1"]) : random.pick(alphabet)
+            }
         var out = "\""
         for character in characters {
             if random.chance(text == nil ? 6 : 2) {
@@ -95,7 +97,10 @@ struct TelemetryDocuments {
     }
 
     mutating func tags() -> String {
-        object((0..<random.below(4)).map { _ in (string(random.pick(["zone", "tier", "v"])), random.chance(96) ? string() : value()) })
+        object(
+            (0..<random.below(4)).map { _ in
+                (string(random.pick(["zone", "tier", "v"])), random.chance(96) ? string() : value())
+            })
     }
 
     mutating func members() -> [(String, String)] {
@@ -107,21 +112,36 @@ struct TelemetryDocuments {
             if random.chance(97) { add(string("metric"), random.chance(70) ? string("cpu") : string()) }
             if random.chance(97) { add(string("value"), random.chance(95) ? number() : value()) }
         } else {
-            add("\"metrics\"", object((0..<random.below(5)).map { _ in (string(random.pick(["cpu", "rps", "m"])), random.chance(95) ? number() : value()) }))
+            add(
+                "\"metrics\"",
+                object(
+                    (0..<random.below(5)).map { _ in
+                        (string(random.pick(["cpu", "rps", "m"])), random.chance(95) ? number() : value())
+                    }))
         }
         if random.chance(30) { add("\"unit\"", random.chance(80) ? string("ratio") : string()) }
         if random.chance(30) { add("\"kind\"", string(random.pick(["gauge", "counter", "counter", "count"]))) }
-        if random.chance(30) { add("\"role\"", string(random.pick(["demand", "slo", "backlog", "footprint", "utilisation", "x"]))) }
+        if random.chance(30) {
+            add("\"role\"", string(random.pick(["demand", "slo", "backlog", "footprint", "utilisation", "x"])))
+        }
         if random.chance(30) { add(string("locality"), string()) }
         if random.chance(20) { add("\"class\"", random.chance(90) ? string() : value()) }
         if random.chance(20) { add("\"source\"", string()) }
         // Of what is no integer JSONDecoder takes some (1e-400); see the test of integers.
-        if random.chance(30) { add("\"seq\"", { let text = number(); return text.contains("e-") ? "7" : text }()) }
+        if random.chance(30) {
+            add(
+                "\"seq\"",
+                {
+                    let text = number(); return text.contains("e-") ? "7" : text
+                }())
+        }
         if random.chance(30) { add("\"tags\"", tags()) }
         if random.chance(30) { add("\"labels\"", tags()) }
         while random.chance(30) { add(string(), value()) }
         members.shuffle(using: &random)
-        if random.chance(15), let twice = members.randomElement(using: &random) { members.append((twice.0, random.chance(50) ? twice.1 : value())) }
+        if random.chance(15), let twice = members.randomElement(using: &random) {
+            members.append((twice.0, random.chance(50) ? twice.1 : value()))
+        }
         return members
     }
 
@@ -164,7 +184,9 @@ struct StrictJSON {
 
     private init(bytes: [UInt8]) { self.bytes = bytes }
 
-    private mutating func space() { while index < bytes.count, [0x20, 0x09, 0x0a, 0x0d].contains(bytes[index]) { index += 1 } }
+    private mutating func space() {
+        while index < bytes.count, [0x20, 0x09, 0x0a, 0x0d].contains(bytes[index]) { index += 1 }
+    }
     private mutating func atEnd() -> Bool { space(); return index == bytes.count }
     private mutating func take(_ character: Character) -> Bool {
         guard index < bytes.count, bytes[index] == character.asciiValue else { return false }
@@ -223,7 +245,8 @@ struct StrictJSON {
             index += 1
             if kind == UInt8(ascii: "u") {
                 for _ in 0..<4 {
-                    guard index < bytes.count, Character(UnicodeScalar(bytes[index])).isHexDigit, bytes[index] < 0x80 else { return false }
+                    guard index < bytes.count, Character(UnicodeScalar(bytes[index])).isHexDigit, bytes[index] < 0x80
+                    else { return false }
                     index += 1
                 }
             } else if !"\"\\/bfnrt".utf8.contains(kind) {

@@ -3,7 +3,7 @@ import TwinCore
 /// The names already seen in one object, by their 64-bit hash: open addressing in room allocated once, emptied by
 /// raising a generation. Two names with one hash are taken for one; to make that happen a sender must search for the
 /// pair, and then only loses a sample of its own.
-struct NameSet: ~Copyable, @unchecked Sendable {
+struct NameSet: ~Copyable {
     private struct Slot: BitwiseCopyable {
         var hash: UInt64
         var generation: UInt64

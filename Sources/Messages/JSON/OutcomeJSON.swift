@@ -106,7 +106,8 @@ private enum OutcomeFormat: JSONEntryFormat {
         _ records: inout JSONRecords, into entry: inout OutcomeSample, fallback: ReadTime
     ) throws(JSONError) {
         let names: InlineArray<12, StaticString> = [
-            "action", "resource", "ts", "timestamp", "time", "locality", "status", "readyReplicas", "reason", "", "", "",
+            "action", "resource", "ts", "timestamp", "time", "locality", "status", "readyReplicas", "reason", "", "",
+            "",
         ]
         var time = RankedTime()
         var status: OutcomeSample.Status?

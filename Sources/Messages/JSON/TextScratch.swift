@@ -1,6 +1,6 @@
 /// Room for the few strings of one element that are written with escapes: a slot per field, allocated once, so that
 /// views into it stay valid until the next element.
-struct TextScratch: ~Copyable, @unchecked Sendable {
+struct TextScratch: ~Copyable {
     /// The longest name (resource, metric, locality, tag, …) in bytes, decoded. Protects every table that is keyed by
     /// names.
     static let nameBytesMax = 256
