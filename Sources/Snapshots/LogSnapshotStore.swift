@@ -7,7 +7,8 @@ import TwinCore
 ///
 /// Writing takes the slot of the oldest generation: its manifest is withdrawn, its frames are overwritten, and the
 /// new manifest comes last and says the size and digest of each frame. A writing that was cut short leaves a slot
-/// without a manifest, or with frames that do not fit it, and the generation before is used.
+/// without a manifest, or with frames that do not fit it, and the generation before is used. A zombie that writes
+/// beside the task's owner, for another offset, can spoil the slot that both write, and no other.
 package final class LogSnapshotStore: SnapshotStore {
     /// Largest value of a record, below the 1 000 000 bytes that brokers and producers take by default.
     package static let valueBytesMax = 900 << 10
@@ -95,14 +96,16 @@ package final class LogSnapshotStore: SnapshotStore {
         guard case .slot(let slot, let partition) = info.place, (0..<log.partitionCount).contains(partition) else {
             throw SnapshotError(.invalid, "the snapshot is of another store")
         }
-        let found = try manifests(in: partition).first { manifest in
-            manifest.info.task == info.task && manifest.info.incarnation == info.incarnation
-                && manifest.info.place == info.place && manifest.info.written == info.written
+        // Without a header only the manifest is looked at, which says what is wrong with it.
+        let sizes = info.header?.sections.flatMap(\.frames).map { Int($0.storedBytes) } ?? []
+        let (manifest, frames) = try readSlot(slot, of: info, partition: partition, sizes: sizes)
+        guard let manifest, manifest.info.written == info.written else {
+            throw SnapshotError(.missing, "slot \(slot) was overwritten since")
         }
-        guard let found else { throw SnapshotError(.missing, "slot \(slot) was overwritten since") }
-        let header = try found.header.get()
+        let header = try manifest.header.get()
         try checkIdentity(header, info)
-        let source = MemoryFrameSource(frames: try frames(of: info, slot: slot, partition: partition, header))
+        guard header == info.header else { throw SnapshotError(.missing, "slot \(slot) was overwritten since") }
+        let source = MemoryFrameSource(frames: frames)
         let reader = SnapshotReader(info: info, header: header, source: source, threads: options.threads)
         try reader.verifyStored()
         return reader
@@ -171,25 +174,28 @@ extension LogSnapshotStore {
         return known.withLock { $0[path] } ?? KnownSlots()
     }
 
-    /// The newest value of each frame of a slot, as far as its size fits the header.
-    private func frames(
-        of info: SnapshotInfo, slot: Int, partition: Int32, _ header: SnapshotHeader
-    ) throws(SnapshotError) -> [[UInt8]] {
-        let sizes = header.sections.flatMap(\.frames).map { Int($0.storedBytes) }
-        var frames = [[UInt8]?](repeating: nil, count: sizes.count)
-        try log.read(partition: partition) { key, value, _ in
-            guard let key = SlotKey(key), case .frame(let index) = key.part, key.slot == slot, key.task == info.task,
-                key.incarnation == info.incarnation, index < sizes.count
+    /// The newest manifest of a slot and the newest value of each of its frames, as far as its size fits; a frame
+    /// that is missing or does not fit is empty.
+    private func readSlot(
+        _ slot: Int, of info: SnapshotInfo, partition: Int32, sizes: [Int]
+    ) throws(SnapshotError) -> (Manifest?, [[UInt8]]) {
+        var manifest: Manifest?
+        var frames = [[UInt8]](repeating: [], count: sizes.count)
+        try log.read(partition: partition) { bytes, value, timestamp in
+            guard let key = SlotKey(bytes), key.slot == slot, key.task == info.task,
+                key.incarnation == info.incarnation
             else { return }
-            frames[index] = value.flatMap { $0.count == sizes[index] ? Array($0) : nil }
+            switch key.part {
+            case .manifest:
+                manifest = value.map {
+                    Manifest(key: key, value: $0, partition: partition, timestampMilliseconds: timestamp)
+                }
+            case .frame(let index):
+                guard index < sizes.count else { return }
+                frames[index] = value.flatMap { $0.count == sizes[index] ? Array($0) : nil } ?? []
+            }
         }
-        var whole: [[UInt8]] = []
-        whole.reserveCapacity(frames.count)
-        for (index, frame) in frames.enumerated() {
-            guard let frame else { throw SnapshotError(.corrupt, "frame \(index) is missing or has another size") }
-            whole.append(frame)
-        }
-        return whole
+        return (manifest, frames)
     }
 
     /// Writes tombstones over every living key that matches; manifests first.
@@ -284,6 +290,7 @@ private struct Manifest {
             info.offset = header.identity.offset
             info.written = generation
             info.bytes += header.storedBytes
+            info.header = header
             self.header = .success(header)
         } catch { header = .failure(error) }
     }
@@ -348,7 +355,7 @@ private struct MemoryFrameSource: FrameSource {
 
     func load(frame: Int, position: Int, into target: UnsafeMutableRawBufferPointer) throws(SnapshotError) {
         guard frames[frame].count == target.count else {
-            throw SnapshotError(.corrupt, "frame \(frame) has another size")
+            throw SnapshotError(.corrupt, "frame \(frame) is missing or has another size")
         }
         target.copyBytes(from: frames[frame])
     }

@@ -101,6 +101,10 @@ package final class SnapshotReader: Sendable {
         guard size <= bytesMax else {
             throw SnapshotError(.limit, "section \(tag) has \(size) bytes, over \(bytesMax)")
         }
+        guard size > 0 else {
+            _ = try frameRange(tag)
+            return []
+        }
         var failure: SnapshotError?
         let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
             do throws(SnapshotError) {

@@ -18,11 +18,14 @@ package struct SnapshotInfo: Hashable, Sendable {
     package var generation: Int
     /// Bytes in the store, header included.
     package var bytes: Int
-    /// When it was made durable, by the store's wall clock, in milliseconds since the epoch.
+    /// When it was made durable, by the store's wall clock, in milliseconds since the epoch; 0 in the receipt of a
+    /// log, which says it only when it is read.
     package var createdMilliseconds: Int64
     var place: Place
     /// Decides between two of the same offset: the later written one is newer.
     var written: Int64
+    /// Where the listing already reads it, so that opening need not.
+    var header: SnapshotHeader?
 }
 
 /// A snapshot that has been made durable.

@@ -80,6 +80,24 @@ private final class GatedStore: SnapshotStore {
         #expect(try store.listAll().isEmpty)
     }
 
+    @Test func `two writers of one task in one directory do not harm each other`() throws {
+        let files = MemoryFileSystem()
+        let writers = try (0..<2).map { _ in try SnapshotWriter(try directoryStore(files, leftoverAgeSecondsMin: 60)) }
+        for offset in Int64(1)...30 {
+            for (seed, writer) in writers.enumerated() {
+                #expect(writer.submit(SnapshotJob(identity(offset), content(sections(offset), seed: UInt64(seed)))))
+            }
+            while writers.contains(where: { $0.isBusy }) {}
+            let reader = try #require(try directoryStore(files).newestValid(task, incarnation: 1).reader)
+            #expect(reader.header.identity.offset == offset)
+            #expect(try everything(reader) == sections(offset))
+        }
+        for writer in writers {
+            #expect(writer.finish(withinSeconds: 50))
+            #expect(describe(writer.drainResults()) == (1...30).map { "\($0) saved" })
+        }
+    }
+
     @Test func `a failed writing is a result, and the next one works`() throws {
         let files = MemoryFileSystem(bytesFree: 100)
         let writer = try SnapshotWriter(try directoryStore(files))
