@@ -4,7 +4,8 @@ import TwinCore
 package final class Page: @unchecked Sendable {
     /// Safe to send: a page that more than one owner holds is never written to.
     let base: UnsafeMutableRawPointer
-    let byteCount: Int
+    /// Bytes of the page; all pages of a table have equally many.
+    package let byteCount: Int
 
     init(byteCount: Int) {
         self.byteCount = byteCount

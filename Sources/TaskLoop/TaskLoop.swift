@@ -1,0 +1,399 @@
+import TwinCore
+
+/// The loop of a worker over its tasks, as a pure state machine: it says what to do next (`next`) and is told what came
+/// of it. It holds no record, no state of a stage, no handle; the same code runs over Kafka and in simulation.
+///
+/// ```
+///                    ┌──────────────────────────────────────────────────────────────┐
+///   partitions       ▼                                                              │
+///   assigned ──► recovering ──► assigning ──► consuming ──► closing ──► flushing ──► committing ──► snapshotting
+///                 ▲  │             ▲           │  ▲  │   (heartbeat)      │  │           │                │
+///                 │  │ refused     │           │  └──┼──────────────────────│───────────│────────────────┘
+///                 │  ▼             │           │     │ partitions revoked   │ failed    │ failed
+///                 │ stopping       │           ▼     ▼                      ▼           ▼
+///                 │                └────── releasing (flush, commit, let go; one deadline)
+///                 │                                        │
+///                 └──────────── rebuilding ◄───────────────┴── producer fatal, acknowledgement lost
+///                                   │ too often
+///                                   ▼
+///                                stopping ──► stopped
+/// ```
+///
+/// A *partition* is recovering (offsets and snapshot are being read), replaying (records below `speakFrom` are folded
+/// silently) or running. It leaves replay at the first of: a record at or beyond `speakFrom`, a position there, the end of
+/// the partition there. Offsets are never expected to be consecutive.
+package struct TaskLoop: Sendable {
+    /// Where one owned partition stands.
+    package struct Partition: Sendable, Equatable {
+        package var id: TopicPartition
+        package var phase: Phase
+        /// The offset of the next record that will be taken.
+        package var next: Int64 = 0
+        /// Records below are folded silently.
+        package var speakFrom: Int64 = 0
+        /// Committed so far; never moves back.
+        package var committed: Int64 = -1
+        /// The last known position has reached the end of the log.
+        package var isCaughtUp = false
+        package var bytesSinceSnapshot = 0
+        package var lastSnapshot: Int64 = 0
+        package var hasInputSinceSnapshot = false
+
+        package enum Phase: Sendable, Equatable { case recovering, replaying, running }
+    }
+
+    /// What to do with a record.
+    package enum Admission: Sendable, Equatable {
+        /// Not ours any more, or already taken: drop it.
+        case drop
+        /// Fold it, say nothing.
+        case replay
+        /// Fold it and speak.
+        case speak
+    }
+
+    private enum State: Equatable, Sendable {
+        case consuming
+        case closing
+        case flushing
+        case committing
+        case snapshotting
+        case releasing(Release)
+        case rebuilding(rebuilt: Bool)
+        case stopping(StopReason)
+        case stopped
+    }
+
+    private enum Release: Equatable, Sendable { case flush, commit, letGo }
+
+    package let settings: LoopSettings
+    /// Owned partitions, in order of assignment.
+    package private(set) var partitions: [Partition] = []
+    private var state = State.consuming
+    private var mustAssign = false
+    private var revoked: [TopicPartition] = []
+    private var revokedAreLost = false
+    private var releaseDeadline: Int64 = 0
+    private var stopRequest: StopReason?
+    private var recordsPending = 0
+    private var bytesPending = 0
+    private var firstPending: Int64?
+    private var lastHeartbeat: Int64 = .min / 2
+    private var rebuilds = 0
+    private var commitRetries = 0
+    private var recent = 0
+    /// Counted for status: commits, rebuilds, dropped records.
+    package private(set) var commits: UInt64 = 0
+    package private(set) var rebuildsTotal: UInt64 = 0
+    package private(set) var recordsDropped: UInt64 = 0
+
+    package init(settings: LoopSettings = LoopSettings()) { self.settings = settings }
+
+    // MARK: what to do next
+
+    /// The next thing to do at monotonic time `now` (milliseconds). Asking twice without a report gives the same answer.
+    package mutating func next(now: Int64) -> LoopAction {
+        switch state {
+        case .stopped: return .stop(stopRequest ?? .requested)
+        case .stopping(let reason): return .stop(reason)
+        case .rebuilding: return .rebuild(afterMilliseconds: backoff)
+        case .releasing(let step): return releaseAction(step, now: now)
+        case .closing: return .heartbeat
+        case .flushing: return .flush(timeoutMilliseconds: settings.flushTimeoutMilliseconds)
+        case .committing:
+            return .commit(offsetsToCommit(), timeoutMilliseconds: settings.flushTimeoutMilliseconds)
+        case .snapshotting: return .snapshot(snapshotsDue(now: now))
+        case .consuming: return consumingAction(now: now)
+        }
+    }
+
+    private mutating func consumingAction(now: Int64) -> LoopAction {
+        if !revoked.isEmpty {
+            let clean = revokedAreLost || isClean
+            state = .releasing(clean ? .letGo : .flush)
+            releaseDeadline = now + settings.revokeTimeoutMilliseconds
+            return next(now: now)
+        }
+        if let stopRequest {
+            if case .requested = stopRequest, !isClean {
+                state = .flushing
+            } else {
+                state = .stopping(stopRequest)
+            }
+            return next(now: now)
+        }
+        if let waiting = partitions.first(where: { $0.phase == .recovering }) { return .recover(waiting.id) }
+        if mustAssign { return .assign(partitions.map { StartOffset($0.id, $0.next) }) }
+        if isCommitDue(now: now) {
+            state = isHeartbeatDue(now: now) ? .closing : .flushing
+            return next(now: now)
+        }
+        if isHeartbeatDue(now: now) && !partitions.isEmpty && partitions.allSatisfy({ $0.phase == .running }) {
+            state = .closing
+            return .heartbeat
+        }
+        return .poll(timeoutMilliseconds: pollTimeout(now: now))
+    }
+
+    private func releaseAction(_ step: Release, now: Int64) -> LoopAction {
+        let left = max(1, releaseDeadline - now)
+        switch step {
+        case .flush: return .flush(timeoutMilliseconds: left)
+        case .commit: return .commit(offsetsToCommit(), timeoutMilliseconds: left)
+        case .letGo: return .release(revoked)
+        }
+    }
+
+    private var isClean: Bool { recordsPending == 0 }
+
+    private func isCommitDue(now: Int64) -> Bool {
+        guard let firstPending, recordsPending > 0 else { return false }
+        return recordsPending >= settings.commitRecordsMax || bytesPending >= settings.commitBytesMax
+            || now - firstPending >= settings.commitIntervalMilliseconds
+    }
+
+    private func isHeartbeatDue(now: Int64) -> Bool {
+        now - lastHeartbeat >= settings.heartbeatIntervalMilliseconds
+    }
+
+    private func pollTimeout(now: Int64) -> Int64 {
+        guard let firstPending else { return settings.pollTimeoutMilliseconds }
+        let left = settings.commitIntervalMilliseconds - (now - firstPending)
+        return max(0, min(left, settings.pollTimeoutMilliseconds))
+    }
+
+    private var backoff: Int64 {
+        var wait = settings.rebuildBackoffMilliseconds
+        for _ in 1..<max(2, min(rebuilds, 20)) { wait = min(wait * 2, settings.rebuildBackoffMillisecondsMax) }
+        return wait
+    }
+
+    private func offsetsToCommit() -> [StartOffset] {
+        partitions.compactMap { $0.phase == .running && $0.next > $0.committed ? StartOffset($0.id, $0.next) : nil }
+    }
+
+    private func isSnapshotDue(_ partition: Partition, now: Int64) -> Bool {
+        partition.phase == .running && partition.hasInputSinceSnapshot && partition.committed == partition.next
+            && (partition.bytesSinceSnapshot >= settings.snapshotBytes
+                || now - partition.lastSnapshot >= settings.snapshotIntervalMilliseconds)
+    }
+
+    private func snapshotsDue(now: Int64) -> [StartOffset] {
+        partitions.compactMap { isSnapshotDue($0, now: now) ? StartOffset($0.id, $0.committed) : nil }
+    }
+
+    // MARK: reports about partitions
+
+    private mutating func index(of id: TopicPartition) -> Int? {
+        if recent < partitions.count, partitions[recent].id == id { return recent }
+        guard let found = partitions.firstIndex(where: { $0.id == id }) else { return nil }
+        recent = found
+        return found
+    }
+
+    /// The group gave us these partitions (all of them under the eager protocol, the added ones under cooperative).
+    package mutating func assigned(_ added: [TopicPartition], now: Int64) {
+        for id in added where index(of: id) == nil {
+            partitions.append(Partition(id: id, phase: .recovering, lastSnapshot: now))
+        }
+        mustAssign = true
+    }
+
+    /// The group takes these partitions away; `lost` if it already has.
+    package mutating func revoked(_ removed: [TopicPartition], lost: Bool) {
+        revoked = removed
+        revokedAreLost = lost
+        if removed.isEmpty { mustAssign = true }
+    }
+
+    /// A task is ready to consume from `from`; silent below `speakFrom`.
+    package mutating func recovered(_ id: TopicPartition, from: Int64, speakFrom: Int64, committed: Int64?) {
+        guard let index = index(of: id) else { return }
+        precondition(partitions[index].phase == .recovering, "only a recovering partition can have recovered")
+        partitions[index].next = from
+        partitions[index].speakFrom = speakFrom
+        partitions[index].committed = committed ?? -1
+        partitions[index].phase = from >= speakFrom ? .running : .replaying
+        mustAssign = true
+    }
+
+    /// A task must not start.
+    package mutating func refused(_ reason: String) { stopRequest = stopRequest ?? .refused(reason) }
+
+    /// The consumer has taken over the start offsets.
+    package mutating func assigned() { mustAssign = false }
+
+    /// The revoked partitions are let go.
+    package mutating func released() {
+        partitions.removeAll { revoked.contains($0.id) }
+        revoked = []
+        revokedAreLost = false
+        recent = 0
+        mustAssign = !partitions.isEmpty
+        state = .consuming
+    }
+
+    // MARK: reports about records
+
+    /// What to do with a record that the consumer delivered. Records of partitions that are no longer owned, that are
+    /// about to be let go, or below the expected offset are dropped.
+    package mutating func admit(_ id: TopicPartition, offset: Int64) -> Admission {
+        guard let index = index(of: id), partitions[index].phase != .recovering, offset >= partitions[index].next,
+            revoked.isEmpty, !mustAssign
+        else {
+            recordsDropped &+= 1
+            return .drop
+        }
+        if offset >= partitions[index].speakFrom {
+            partitions[index].phase = .running
+            return .speak
+        }
+        return .replay
+    }
+
+    /// The record was folded; so many bytes came in, and so many wait to be produced over all tasks.
+    package mutating func received(
+        _ id: TopicPartition, offset: Int64, inputBytes: Int, outputBytesPending: Int, now: Int64
+    ) {
+        guard let index = index(of: id) else { return }
+        partitions[index].next = offset + 1
+        partitions[index].isCaughtUp = false
+        partitions[index].bytesSinceSnapshot += inputBytes
+        partitions[index].hasInputSinceSnapshot = true
+        endReplayIfReached(index)
+        guard partitions[index].phase == .running else { return }
+        recordsPending += 1
+        bytesPending = outputBytesPending
+        if firstPending == nil { firstPending = now }
+    }
+
+    /// The consumer stands at `position`, the end of the partition.
+    package mutating func reachedEnd(_ id: TopicPartition, position: Int64) {
+        guard let index = index(of: id), partitions[index].phase != .recovering, !mustAssign else { return }
+        // Holes (control records, compaction) are passed over: the position may lie beyond the last record's successor.
+        partitions[index].next = max(partitions[index].next, position)
+        partitions[index].isCaughtUp = true
+        endReplayIfReached(index)
+    }
+
+    private mutating func endReplayIfReached(_ index: Int) {
+        if partitions[index].phase == .replaying && partitions[index].next >= partitions[index].speakFrom {
+            partitions[index].phase = .running
+        }
+    }
+
+    /// True if a commit is due, so that a worker leaves a long batch in time.
+    package func mustCommit(now: Int64) -> Bool { isCommitDue(now: now) }
+
+    // MARK: reports about outputs
+
+    package mutating func heartbeatSent(now: Int64) {
+        lastHeartbeat = now
+        if state == .closing { state = .flushing }
+    }
+
+    /// All outputs since the last commit are acknowledged, or not.
+    package mutating func flushed(_ failure: (disposition: Disposition, reason: String)?) {
+        guard let failure else {
+            if case .releasing = state { state = .releasing(.commit) } else { state = .committing }
+            return
+        }
+        if case .releasing = state {
+            // The next owner replays from the last commit; what was written is recognised by its numbers.
+            state = .releasing(.letGo)
+            return
+        }
+        fail(failure.disposition, failure.reason)
+    }
+
+    /// The offsets are committed, or not.
+    package mutating func committed(_ failure: (disposition: Disposition, reason: String)?, now: Int64) {
+        if let failure {
+            if case .releasing = state {
+                state = .releasing(.letGo)
+                return
+            }
+            if failure.disposition == .retry && commitRetries < settings.commitRetriesMax {
+                commitRetries += 1
+                return
+            }
+            fail(failure.disposition == .retry ? .restoreAndReplay : failure.disposition, failure.reason)
+            return
+        }
+        for index in partitions.indices where partitions[index].phase == .running {
+            partitions[index].committed = max(partitions[index].committed, partitions[index].next)
+        }
+        commits &+= 1
+        commitRetries = 0
+        rebuilds = 0
+        clearPending()
+        if case .releasing = state {
+            state = .releasing(.letGo)
+        } else {
+            state = snapshotsDue(now: now).isEmpty ? .consuming : .snapshotting
+        }
+    }
+
+    private mutating func clearPending() {
+        recordsPending = 0
+        bytesPending = 0
+        firstPending = nil
+    }
+
+    /// The due tasks are frozen.
+    package mutating func snapshotTaken(now: Int64) {
+        for index in partitions.indices where isSnapshotDue(partitions[index], now: now) {
+            partitions[index].lastSnapshot = now
+            partitions[index].bytesSinceSnapshot = 0
+            partitions[index].hasInputSinceSnapshot = false
+        }
+        state = .consuming
+    }
+
+    // MARK: faults and the end
+
+    /// Something failed outside a flush or a commit (poll, assign, recover, produce), or inside a task.
+    package mutating func failed(_ disposition: Disposition, _ reason: String) {
+        if disposition == .retry || disposition == .deadLetter { return }
+        fail(disposition, reason)
+    }
+
+    private mutating func fail(_ disposition: Disposition, _ reason: String) {
+        switch disposition {
+        case .retry, .deadLetter, .restoreAndReplay:
+            rebuilds += 1
+            rebuildsTotal &+= 1
+            clearPending()
+            commitRetries = 0
+            if rebuilds > settings.rebuildsMax {
+                state = .stopping(.broken("gave up after \(settings.rebuildsMax) recoveries in a row: \(reason)"))
+            } else {
+                state = .rebuilding(rebuilt: false)
+            }
+        case .stopFenced: state = .stopping(.fenced(reason))
+        case .stopBroken: state = .stopping(.broken(reason))
+        }
+    }
+
+    /// Tasks and producer are thrown away and the producer is new; every owned partition recovers.
+    package mutating func rebuilt(now: Int64) {
+        for index in partitions.indices {
+            partitions[index] = Partition(id: partitions[index].id, phase: .recovering, lastSnapshot: now)
+        }
+        mustAssign = true
+        state = .consuming
+    }
+
+    /// Stop when what is pending is committed.
+    package mutating func requestStop() { stopRequest = stopRequest ?? .requested }
+
+    package mutating func stopped() { state = .stopped }
+
+    /// True while nothing is in the middle of a commit and nothing is pending: a boundary.
+    package var isAtBoundary: Bool { state == .consuming && isClean }
+
+    /// True once every owned partition speaks.
+    package var isReady: Bool {
+        !partitions.isEmpty && !mustAssign && partitions.allSatisfy { $0.phase == .running }
+    }
+}

@@ -1,0 +1,317 @@
+import Messages
+import Snapshots
+import StageKit
+import TaskLoop
+import TwinCore
+
+/// How a worker's tasks are made.
+package struct TaskFactory<Logic: TaskLogic> {
+    package let stage: StageName
+    package let incarnation: UInt64
+    /// Of the logic and the configuration that change outputs.
+    package let fingerprint: UInt64
+    package let rebuildFromStart: Bool
+    /// Version of the layout of the state's sections.
+    package let schemaVersion: UInt32
+    /// The topic's epoch, from the configuration.
+    package let epoch: (TopicName) -> UInt16
+    package let make: (TaskID, StateReader?) throws(StateError) -> Logic
+
+    package init(
+        stage: StageName, incarnation: UInt64, fingerprint: UInt64, rebuildFromStart: Bool = false,
+        schemaVersion: UInt32 = 1, epoch: @escaping (TopicName) -> UInt16 = { _ in 1 },
+        make: @escaping (TaskID, StateReader?) throws(StateError) -> Logic
+    ) {
+        self.stage = stage
+        self.incarnation = incarnation
+        self.fingerprint = fingerprint
+        self.rebuildFromStart = rebuildFromStart
+        self.schemaVersion = schemaVersion
+        self.epoch = epoch
+        self.make = make
+    }
+
+    /// The task of a partition.
+    package func id(_ partition: TopicPartition) -> TaskID {
+        TaskID(stage: stage, inbox: partition.topic, epoch: epoch(partition.topic), partition: partition.partition)
+    }
+}
+
+/// Does what the loop says: joins tasks, log and snapshots. One action a step, so that a simulation can stop it between
+/// any two of them.
+package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
+    package private(set) var loop: TaskLoop
+    package let world: World
+    private let factory: TaskFactory<Logic>
+    private var tasks: [(id: TopicPartition, logic: Logic)] = []
+    /// Tasks of partitions that were let go at a commit; they resume if the partition comes back where they stand.
+    private var suspended: [(id: TopicPartition, logic: Logic, next: Int64)] = []
+    private var recent = 0
+    private var needsRestart = false
+    /// Why the worker stopped, once it has.
+    package private(set) var stopReason: StopReason?
+    /// Records folded, counted for status.
+    package private(set) var recordsFolded: UInt64 = 0
+
+    package init(settings: LoopSettings, factory: TaskFactory<Logic>, world: World) {
+        loop = TaskLoop(settings: settings)
+        self.factory = factory
+        self.world = world
+    }
+
+    /// The running tasks, by partition in order of assignment.
+    package var runningTasks: [(id: TopicPartition, logic: Logic)] { tasks }
+
+    /// Asks the worker to commit what is pending and leave.
+    package func requestStop() { loop.requestStop() }
+
+    /// What the worker would do next.
+    package var nextAction: LoopAction { loop.next(now: world.nowMilliseconds) }
+
+    /// Does one action. Returns false once the worker has stopped.
+    package func step() -> Bool {
+        if stopReason != nil { return false }
+        let action = loop.next(now: world.nowMilliseconds)
+        do {
+            try perform(action)
+        } catch {
+            world.note(.failed(error.reason))
+            loop.failed(error.disposition, error.reason)
+        }
+        return stopReason == nil
+    }
+
+    private func perform(_ action: LoopAction) throws(WorldError) {
+        switch action {
+        case .recover(let partition): try recover(partition)
+        case .assign(let starts):
+            try world.assign(starts)
+            loop.assigned()
+        case .poll(let timeout): try poll(timeout)
+        case .heartbeat: sendHeartbeats()
+        case .flush(let timeout): loop.flushed(outcome { () throws(WorldError) in try self.flush(timeout) })
+        case .commit(let offsets, let timeout):
+            let failure = outcome { () throws(WorldError) in
+                try self.world.commit(offsets, timeoutMilliseconds: timeout)
+            }
+            loop.committed(failure, now: world.nowMilliseconds)
+        case .snapshot(let offsets): snapshot(offsets)
+        case .release(let partitions): try release(partitions)
+        case .rebuild(let wait):
+            tasks = []
+            suspended = []
+            world.note(.rebuilding("producer or task state is unsafe; recovering from the last commit"))
+            try world.rebuildProducer(afterMilliseconds: wait)
+            loop.rebuilt(now: world.nowMilliseconds)
+        case .stop(let reason):
+            stopReason = reason
+            loop.stopped()
+        }
+    }
+
+    private func outcome(_ body: () throws(WorldError) -> Void) -> (disposition: Disposition, reason: String)? {
+        do {
+            try body()
+            return nil
+        } catch {
+            world.note(.failed(error.reason))
+            return (error.disposition, error.reason)
+        }
+    }
+
+    // MARK: records
+
+    private func poll(_ timeout: Int64) throws(WorldError) {
+        var fault: TaskFault?
+        try world.poll(timeoutMilliseconds: timeout) { event in
+            switch event {
+            case .assigned(let partitions): loop.assigned(partitions, now: world.nowMilliseconds)
+            case .revoked(let partitions, let lost):
+                loop.revoked(partitions, lost: lost)
+                return false
+            case .end(let partition, let position): loop.reachedEnd(partition, position: position)
+            case .record(let partition, let record):
+                do throws(TaskFault) {
+                    try receive(partition, record)
+                } catch {
+                    fault = error
+                    return false
+                }
+                return !loop.mustCommit(now: world.nowMilliseconds)
+            }
+            return true
+        }
+        if let fault { throw WorldError(.stopBroken, fault.text) }
+        // A task with much to say must not wait for the commit: its records go out while it reads on.
+        try produceWaiting(above: loop.settings.commitBytesMax / 4)
+    }
+
+    private func receive(_ partition: TopicPartition, _ record: InboxRecord) throws(TaskFault) {
+        let admission = loop.admit(partition, offset: record.offset)
+        guard admission != .drop, let logic = task(partition) else { return }
+        try logic.receive(record, muted: admission == .replay)
+        recordsFolded &+= 1
+        loop.received(
+            partition, offset: record.offset, inputBytes: (record.value?.count ?? 0) + (record.key?.count ?? 0),
+            outputBytesPending: logic.emitter.pendingBytes, now: world.nowMilliseconds)
+    }
+
+    private func task(_ partition: TopicPartition) -> Logic? {
+        if recent < tasks.count, tasks[recent].id == partition { return tasks[recent].logic }
+        guard let found = tasks.firstIndex(where: { $0.id == partition }) else { return nil }
+        recent = found
+        return tasks[found].logic
+    }
+
+    private func produceWaiting(above limit: Int) throws(WorldError) {
+        for (_, logic) in tasks where logic.emitter.pendingBytes > limit {
+            try world.produce(logic.emitter.takeOutgoing())
+        }
+    }
+
+    private func flush(_ timeout: Int64) throws(WorldError) {
+        for (_, logic) in tasks {
+            logic.emitter.cutAll()
+            let records = logic.emitter.takeOutgoing()
+            if !records.isEmpty { try world.produce(records) }
+        }
+        try world.flush(timeoutMilliseconds: timeout)
+    }
+
+    private func sendHeartbeats() {
+        for (id, logic) in tasks {
+            let state = loop.partitions.first { $0.id == id }
+            guard let state, state.phase == .running else { continue }
+            logic.heartbeat(isCaughtUp: state.isCaughtUp, wallClock: world.wallClock)
+        }
+        loop.heartbeatSent(now: world.nowMilliseconds)
+    }
+
+    // MARK: tasks come and go
+
+    private func recover(_ partition: TopicPartition) throws(WorldError) {
+        let id = factory.id(partition)
+        let committed = try world.committed(partition, incarnation: factory.incarnation)
+        if let kept = suspended.firstIndex(where: { $0.id == partition }) {
+            let task = suspended.remove(at: kept)
+            if task.next == committed {
+                install(partition, task.logic)
+                world.note(.resumed(id, at: task.next))
+                loop.recovered(partition, from: task.next, speakFrom: task.next, committed: committed)
+                return
+            }
+        }
+        let choice = try newestSnapshot(id)
+        let bounds = try world.bounds(partition)
+        var facts = RecoveryFacts(
+            committed: committed, logStart: bounds.start, logEnd: bounds.end, incarnation: factory.incarnation,
+            fingerprint: factory.fingerprint, rebuildFromStart: factory.rebuildFromStart)
+        if committed == nil && choice == nil { facts.committedBefore = try committedBefore(partition) }
+        let snapshot = choice.map {
+            SnapshotFacts(offset: $0.header.identity.offset, fingerprint: $0.header.identity.fingerprint)
+        }
+        switch RecoveryPlan.decide(facts, snapshot: snapshot, task: id) {
+        case .refuse(let reason): loop.refused(reason)
+        case .start(let usesSnapshot, let from, let speakFrom):
+            try start(partition, id, usesSnapshot ? choice : nil)
+            world.note(.recovered(id, from: from, speakFrom: speakFrom, usedSnapshot: usesSnapshot))
+            loop.recovered(partition, from: from, speakFrom: speakFrom, committed: committed)
+        }
+    }
+
+    private func newestSnapshot(_ id: TaskID) throws(WorldError) -> SnapshotReader? {
+        do {
+            let choice = try world.snapshots.newestValid(id, incarnation: Int64(factory.incarnation))
+            for problem in choice.skipped { world.note(.skippedSnapshot(id, problem.error.description)) }
+            return choice.reader
+        } catch {
+            throw WorldError(.stopBroken, "the snapshot store cannot be read: \(error)")
+        }
+    }
+
+    private func committedBefore(_ partition: TopicPartition) throws(WorldError) -> Int64? {
+        var incarnation = factory.incarnation
+        while incarnation > 1 {
+            incarnation -= 1
+            if let offset = try world.committed(partition, incarnation: incarnation) { return offset }
+        }
+        return nil
+    }
+
+    private func start(_ partition: TopicPartition, _ id: TaskID, _ snapshot: SnapshotReader?) throws(WorldError) {
+        do {
+            let logic: Logic
+            if let snapshot {
+                logic = try Self.withSections(of: snapshot) { (reader) throws(StateError) -> Logic in
+                    try self.factory.make(id, reader)
+                }
+            } else {
+                logic = try factory.make(id, nil)
+            }
+            install(partition, logic)
+        } catch let error as SnapshotError {
+            throw WorldError(.stopBroken, "\(id): the snapshot cannot be restored: \(error)")
+        } catch {
+            throw WorldError(
+                .stopBroken, "\(id): the snapshot does not fit this version (\(error)); raise --incarnation")
+        }
+    }
+
+    private static func withSections<R>(
+        of snapshot: SnapshotReader, _ body: (StateReader) throws(StateError) -> R
+    ) throws -> R {
+        var buffers: [(tag: UInt32, bytes: UnsafeRawBufferPointer)] = []
+        defer { for buffer in buffers { buffer.bytes.deallocate() } }
+        for section in snapshot.header.sections {
+            let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: section.contentBytes, alignment: 64)
+            buffers.append((section.tag, UnsafeRawBufferPointer(memory)))
+            try snapshot.restore(section.tag, into: memory)
+        }
+        return try body(StateReader(sections: buffers))
+    }
+
+    private func install(_ partition: TopicPartition, _ logic: Logic) {
+        tasks.removeAll { $0.id == partition }
+        tasks.append((partition, logic))
+        recent = 0
+    }
+
+    private func release(_ partitions: [TopicPartition]) throws(WorldError) {
+        for partition in partitions {
+            guard let index = tasks.firstIndex(where: { $0.id == partition }) else { continue }
+            let task = tasks.remove(at: index)
+            let state = loop.partitions.first { $0.id == partition }
+            if let state, state.phase == .running, state.next == state.committed {
+                suspended.removeAll { $0.id == partition }
+                suspended.append((partition, task.logic, state.next))
+            }
+        }
+        recent = 0
+        world.note(.released(partitions))
+        try world.release(partitions)
+        loop.released()
+    }
+
+    private func snapshot(_ offsets: [StartOffset]) {
+        for start in offsets {
+            guard let logic = task(start.partition) else { continue }
+            let id = factory.id(start.partition)
+            let sections = logic.freeze().sections.map { section in
+                SnapshotSection(tag: section.tag, chunks: [section.bytes] + section.pages.map { $0 as any SnapshotChunk })
+            }
+            world.submit(SnapshotJob(
+                SnapshotIdentity(
+                    task: id, offset: start.offset, incarnation: Int64(factory.incarnation),
+                    fingerprint: factory.fingerprint, schemaVersion: factory.schemaVersion),
+                SnapshotContent(sections)))
+            world.note(.snapshotSubmitted(id, offset: start.offset))
+        }
+        loop.snapshotTaken(now: world.nowMilliseconds)
+    }
+}
+
+/// A page of cells is a chunk of a snapshot as it is: nothing is copied.
+extension Page: SnapshotChunk {
+    /// Gives the page's bytes.
+    package func withBytes(_ body: (UnsafeRawBufferPointer) -> Void) { body(bytes) }
+}
