@@ -88,6 +88,27 @@ extension Consumer {
         return (low >= 0 ? low : nil, high >= 0 ? high : nil)
     }
 
+    /// The ends of partitions as fetches from these starts report them, in the same order; nil where no fetch came back
+    /// in time, or the start lies beyond the end. For tools, on a consumer of their own: nothing stays assigned, and what
+    /// was read is dropped. Right on brokers that answer `watermarks` wrongly.
+    package mutating func endsByFetching(
+        _ starts: [PartitionStart], deadline: Deadline
+    ) throws(KafkaError) -> [Int64?] {
+        guard !starts.isEmpty else { return [] }
+        var batch = RecordBatch(recordsMax: 1_000)
+        try assign(starts)
+        var ends: [Int64?] = starts.map { _ in nil }
+        while ends.contains(nil), !deadline.hasPassed {
+            _ = try poll(into: &batch, timeoutMilliseconds: min(Int(deadline.remainingMilliseconds), 20))
+            for index in ends.indices where ends[index] == nil {
+                ends[index] = fetchedWatermarks(starts[index].partition).high
+            }
+        }
+        batch.clear()
+        try unassign(starts.map(\.partition))
+        return ends
+    }
+
     /// Per partition the offset after the last record handed out since `assign`, holes included; nil before the first.
     /// For judging how far reading has come, never for committing.
     package func positions(_ partitions: [KafkaPartition]) throws(KafkaError) -> [Int64?] {

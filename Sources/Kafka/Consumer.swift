@@ -63,9 +63,9 @@ package struct Consumer: ~Copyable {
 
     /// Lets go of these partitions: the answer to `Rebalance.revoked` and `.lost`. Under the eager protocol it lets go
     /// of all, whatever is listed. Offsets that are to be committed must have been committed before.
-    package mutating func unassign(_ partitions: [KafkaPartition] = []) throws(KafkaError) {
+    package mutating func unassign(_ partitions: [KafkaPartition]) throws(KafkaError) {
         owesAnswer = false
-        if handle.context.isCooperative, !partitions.isEmpty {
+        if handle.context.isCooperative {
             let list = PartitionList(partitions)
             if let error = rd_kafka_incremental_unassign(handle.client, list.list) {
                 throw KafkaError(consuming: error, doing: "unassigning")

@@ -42,8 +42,8 @@ extension KafkaProperties {
         preset("heartbeat.interval.ms", "1500", "a quarter of the session: three may be lost"),
         preset("fetch.wait.max.ms", "50", "how long a broker that polls lets a lone record wait"),
         preset("fetch.message.max.bytes", "4194304", "frames are large; one fetch should carry many"),
-        preset("queued.min.messages", "2000000", "a full queue stops fetching for a second before 2.2.0; bytes bound it"),
-        preset("queued.max.messages.kbytes", "131072", "the bound on prefetched bytes, all partitions together"),
+        preset("queued.min.messages", "2000000", "a full queue stops fetching for a second before 2.2; bytes bound it"),
+        preset("queued.max.messages.kbytes", "65536", "the bound on prefetched bytes, all partitions together"),
         preset("fetch.queue.backoff.ms", "5", "from 2.2.0: how long fetching rests when the queue is full"),
     ]
 
@@ -56,7 +56,7 @@ extension KafkaProperties {
         preset("compression.type", "lz4", "cheaper than none on both sides; zstd costs us more and the broker less"),
         preset("linger.ms", "5", "the flush before a commit ends the wait; this fills batches in between"),
         preset("queue.buffering.max.messages", "1000000", "the bytes bound the queue, not the number"),
-        preset("queue.buffering.max.kbytes", "131072", "the bound on bytes not yet acknowledged"),
+        preset("queue.buffering.max.kbytes", "65536", "the bound on bytes not yet acknowledged"),
     ]
 
     static func defaults(for role: Role) -> [Default] {
@@ -113,7 +113,7 @@ extension KafkaProperties {
             }
         case let other?:
             throw KafkaError(
-                refusing: "partition.assignment.strategy '\(other)' is not one of range, roundrobin, cooperative-sticky")
+                refusing: "partition.assignment.strategy is '\(other)', not range, roundrobin or cooperative-sticky")
         }
     }
 

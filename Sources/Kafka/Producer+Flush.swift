@@ -7,7 +7,8 @@ extension Producer {
     private static let flushSliceMilliseconds: Int32 = 1
 
     /// Waits until everything produced so far is acknowledged by the brokers.
-    /// Throws the first failed delivery since the last flush (with how many failed), the producer's fatal error, or, after the time-out, `retry` with the number still outstanding: then flush again, the records are kept.
+    /// Throws the first failed delivery since the last flush (with how many failed), the producer's fatal error, or,
+    /// after the time-out, `retry` with the number still outstanding: then flush again, the records are kept.
     package func flush(timeoutMilliseconds: Int) throws(KafkaError) {
         let deadline = Deadline(milliseconds: timeoutMilliseconds)
         repeat {

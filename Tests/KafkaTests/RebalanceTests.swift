@@ -17,7 +17,9 @@ struct RebalanceTests {
     static func work(
         _ name: String, properties: KafkaProperties, shared: Shared, leaveAfter: (@Sendable () -> Bool)? = nil
     ) throws {
-        var consumer = try Consumer(properties: properties, groupID: "group")
+        // A group keeps to one strategy.
+        let strategy = properties["partition.assignment.strategy"] ?? "range"
+        var consumer = try Consumer(properties: properties, groupID: "group-\(strategy)")
         var batch = RecordBatch(recordsMax: 200)
         try consumer.subscribe(["t"])
         var next: [KafkaPartition: Int64] = [:]
@@ -53,7 +55,7 @@ struct RebalanceTests {
             try consumer.assign(
                 zip(partitions, committed).map { PartitionStart($0, $1.map { .at($0) } ?? .beginning) })
             shared.events.withLock { $0.append("\(name) assigned \(partitions.count)") }
-            shared.owned.withLock { $0[name] = partitions.count }
+            shared.owned.withLock { $0[name] = next.count }
         case .revoked(let partitions):
             do throws(KafkaError) {
                 try consumer.commit(next.map { NextOffset($0.key, $0.value) }, timeoutMilliseconds: 1_000)
@@ -62,27 +64,32 @@ struct RebalanceTests {
                 #expect(error.disposition == .retry)
                 shared.events.withLock { $0.append("uncommitted") }
             }
-            next = [:]
+            for partition in partitions { next[partition] = nil }
             try consumer.unassign(partitions)
             shared.events.withLock { $0.append("\(name) revoked \(partitions.count)") }
-            shared.owned.withLock { $0[name] = 0 }
+            shared.owned.withLock { $0[name] = next.count }
         case .lost(let partitions):
-            next = [:]
+            for partition in partitions { next[partition] = nil }
             try consumer.unassign(partitions)
             shared.events.withLock { $0.append("\(name) lost") }
-            shared.owned.withLock { $0[name] = 0 }
+            shared.owned.withLock { $0[name] = next.count }
         case .failed(let error):
             shared.events.withLock { $0.append("\(name) failed \(error)") }
         }
     }
 
     @Test(
-        "A second member takes its half and gives it back; nothing is lost, and doubled only what could not be committed",
+        "A second member takes its half and gives it back; nothing is lost, doubled only what was not committed",
         .timeLimit(.minutes(2)))
     func twoMembers() async throws {
         let broker = try EmbeddedBroker()
         try broker.createTopic("t", partitions: 4)
-        let properties = broker.properties
+        try await Self.takeTurns(properties: broker.properties)
+        withExtendedLifetime(broker) {}
+    }
+
+    /// One member owns the four partitions of "t", a second joins, owns a half, and leaves, while records stream in.
+    static func takeTurns(properties: KafkaProperties) async throws {
         let shared = Shared()
         async let first: Void = onThread { try Self.work("first", properties: properties, shared: shared) }
         async let second: Void = onThread {
@@ -119,21 +126,26 @@ struct RebalanceTests {
         try await second
         let events = shared.events.withLock { $0 }
         #expect(events.contains("first assigned 4"))
-        #expect(events.contains("first revoked 4"))
+        let isCooperative = properties["partition.assignment.strategy"] == "cooperative-sticky"
+        #expect(events.contains(isCooperative ? "first revoked 2" : "first revoked 4"), "\(events)")
         #expect(events.contains("second assigned 2"))
         #expect(shared.processed.withLock { $0.count } == total)
         if !events.contains("uncommitted") {
             #expect(shared.processed.withLock { $0.values.allSatisfy { $0 == 1 } }, "\(events)")
         }
-        withExtendedLifetime(broker) {}
     }
 
-    @Test("Closing with an unanswered rebalance does not hang", .timeLimit(.minutes(1)))
-    func closeUnanswered() async throws {
+    static let strategies =
+        LibraryVersion.loaded >= .cooperativeCommits ? ["range", "cooperative-sticky"] : ["range"]
+
+    @Test("Closing with an unanswered rebalance does not hang", .timeLimit(.minutes(1)), arguments: strategies)
+    func closeUnanswered(strategy: String) async throws {
         try await onThread {
             let broker = try EmbeddedBroker()
             try broker.createTopic("t", partitions: 2)
-            var consumer = try Consumer(properties: broker.properties, groupID: "g")
+            var properties = broker.properties
+            properties["partition.assignment.strategy"] = strategy
+            var consumer = try Consumer(properties: properties, groupID: "g")
             var batch = RecordBatch(recordsMax: 10)
             try consumer.subscribe(["t"])
             var rebalance: Rebalance?

@@ -30,6 +30,11 @@ struct RoundTripTests {
             #expect(try consumer.positions([KafkaPartition("things", 1)]) == [5])
             let ends = try consumer.watermarks(KafkaPartition("things", 1), timeoutMilliseconds: patience)
             #expect(ends == Watermarks(low: 0, high: 5))
+            let starts = [
+                PartitionStart(KafkaPartition("things", 1), .at(2)),
+                PartitionStart(KafkaPartition("things", 0), .beginning),
+            ]
+            #expect(try consumer.endsByFetching(starts, deadline: Deadline(milliseconds: patience)) == [5, 0])
             #expect(consumer.close(clearing: batch, deadline: Deadline(milliseconds: 5_000)) == .closed)
             #expect(producer.purgeAndDestroy(deadline: Deadline(milliseconds: 5_000)) == .closed)
         }
