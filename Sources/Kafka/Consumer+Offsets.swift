@@ -89,8 +89,8 @@ extension Consumer {
     }
 
     /// The ends of partitions as fetches from these starts report them, in the same order; nil where no fetch came back
-    /// in time, or the start lies beyond the end. For tools, on a consumer of their own: nothing stays assigned, and what
-    /// was read is dropped. Right on brokers that answer `watermarks` wrongly.
+    /// in time, or the start lies beyond the end. For tools, on a consumer of their own: nothing stays assigned, and
+    /// what was read is dropped. Right on brokers that answer `watermarks` wrongly.
     package mutating func endsByFetching(
         _ starts: [PartitionStart], deadline: Deadline
     ) throws(KafkaError) -> [Int64?] {
