@@ -25,7 +25,8 @@ package enum MetricRole: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     }
 }
 
-/// The code of a `sample`: bits 0–3 the metric's role, bit 4 set for a counter.
+/// The code of a `sample`: bits 0–3 the metric's role, bit 4 set for a counter, bit 5 set where the resource's locality
+/// is not known, so that the entry went to all partitions: who does not own the resource drops it.
 package struct SampleCode: Sendable, BitwiseCopyable {
     package var raw: UInt32
 
@@ -35,6 +36,25 @@ package struct SampleCode: Sendable, BitwiseCopyable {
 
     package var role: MetricRole { MetricRole(rawValue: UInt8(raw & 15)) ?? .unknown }
     package var isCounter: Bool { raw & 16 != 0 }
+    package var isUnrouted: Bool {
+        get { raw & 32 != 0 }
+        set { raw = newValue ? raw | 32 : raw & ~32 }
+    }
+}
+
+/// The code of an `outcome`: bits 0–3 its status, bit 5 set where it went to all partitions, as in a `SampleCode`.
+package struct OutcomeCode: Sendable, BitwiseCopyable {
+    package var raw: UInt32
+
+    package init(raw: UInt32) { self.raw = raw }
+
+    package init(status: OutcomeSample.Status, isUnrouted: Bool) {
+        raw = UInt32(status.rawValue) | (isUnrouted ? 32 : 0)
+    }
+
+    /// Nil for a status that this build does not know.
+    package var status: OutcomeSample.Status? { OutcomeSample.Status(rawValue: UInt8(raw & 15)) }
+    package var isUnrouted: Bool { raw & 32 != 0 }
 }
 
 /// What is known about a metric right now. Missing, stale and zero are different things.

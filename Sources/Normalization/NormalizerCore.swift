@@ -1,0 +1,177 @@
+import Messages
+import StageKit
+import TwinCore
+
+/// The logic and state of a normalizer task, apart from its names and its outputs.
+struct NormalizerCore: ~Copyable {
+    let settings: NormalizerSettings
+    let task: TaskID
+    let names: NameTable
+    let rules: LocalityRules
+    let partitions: Int32
+    let encoding: RecordEncoding?
+    var clock: EventClock
+    var directory: Directory
+    var counters = NormalizerCounters()
+    var memos: MetricMemos
+    /// Series whose unit is not understood, to count each once.
+    var unknownUnitSeries = PairIndex()
+    var telemetry = TelemetryJSON()
+    var interactions = InteractionJSON()
+    var events = EventJSON()
+    var outcomes = OutcomeJSON()
+    /// Room for the JSON texts of entries.
+    var json = JSONWriter(capacityBytes: 1_024)
+    /// Dead letters that the record at hand has caused.
+    private var letters = 0
+
+    /// The room for two numbers of an interaction.
+    let numbers: UnsafeMutablePointer<Float>
+
+    init(_ setting: TaskSetting, settings: NormalizerSettings, names: NameTable) {
+        self.settings = settings
+        self.names = names
+        task = setting.task
+        partitions = setting.layout[.observations]
+        rules = LocalityRules(settings, partitions: partitions)
+        encoding = settings.encodings[setting.task.inbox]
+        clock = EventClock(settings)
+        directory = Directory(resourcesMax: settings.resourcesMax)
+        memos = MetricMemos(settings)
+        numbers = .allocate(capacity: 2)
+        numbers.initialize(repeating: 0, count: 2)
+    }
+
+    deinit { numbers.deallocate() }
+
+    mutating func receive(_ record: InboxRecord, into out: Emitter) {
+        counters.records &+= 1
+        letters = 0
+        clock.beginRecord()
+        guard let value = record.value else { return receiveTombstone(record, into: out) }
+        guard value.count <= settings.recordBytesMax else {
+            return refuse(record, "record of \(value.count) bytes is larger than \(settings.recordBytesMax)", into: out)
+        }
+        switch EncodingChoice.of(value, contentType: record.contentType, setting: encoding) {
+        case .encoding(.json): break
+        case .refused(let reason): return refuse(record, reason, into: out)
+        }
+        switch task.inbox {
+        case .telemetry: receiveTelemetry(value, record, into: out)
+        case .interactions: receiveInteractions(value, record, into: out)
+        case .environment: receiveEvents(value, record, into: out)
+        case .outcomes: receiveOutcomes(value, record, into: out)
+        case .policies: receivePolicy(value, record, into: out)
+        default: receiveCommand(value, record, into: out)
+        }
+        sumUp(record, into: out)
+    }
+
+    /// On policies a tombstone deletes; elsewhere it says nothing.
+    private mutating func receiveTombstone(_ record: InboxRecord, into out: Emitter) {
+        guard task.inbox == .policies, let key = record.key, !key.isEmpty else {
+            counters.tombstonesIgnored &+= 1
+            return
+        }
+        deletePolicy(key, record, into: out)
+    }
+
+    mutating func freeze(into writer: inout StateWriter) {
+        clock.freeze(into: &writer)
+        directory.freeze(into: &writer)
+    }
+
+    mutating func restore(from reader: StateReader) throws(StateError) {
+        try clock.restore(from: reader)
+        try directory.restore(from: reader, names: names, partitions: partitions)
+    }
+
+    var counterList: [StageCounter] {
+        counters.list(resourcesRefused: directory.refused, samplesAhead: clock.samplesAhead)
+    }
+}
+
+// MARK: - Dead letters
+
+extension NormalizerCore {
+    /// The whole record is refused.
+    mutating func refuse(_ record: InboxRecord, _ reason: String, into out: Emitter) {
+        out.deadLetter(DeadLetter(
+            topic: task.inbox, partition: task.partition, offset: record.offset, key: record.key, value: record.value,
+            reason: reason))
+    }
+
+    /// One element of the record is refused, or, beyond the limit per record, only counted.
+    mutating func refuse(_ fault: RecordFault, of record: InboxRecord, into out: Emitter) {
+        refuse(fault.element, of: record, fault.reason, into: out)
+    }
+
+    /// One element of the record is refused for a reason found after reading it.
+    mutating func refuse(
+        _ element: Range<Int>, of record: InboxRecord, _ reason: @autoclosure () -> String, into out: Emitter
+    ) {
+        letters += 1
+        guard letters <= settings.deadLettersPerRecordMax else {
+            counters.faultsSummed &+= 1
+            return
+        }
+        var value = record.value
+        if let whole = record.value, !element.isEmpty, element.upperBound <= whole.count {
+            value = UnsafeRawBufferPointer(rebasing: whole[element])
+        }
+        out.deadLetter(DeadLetter(
+            topic: task.inbox, partition: task.partition, offset: record.offset, key: record.key, value: value,
+            reason: reason()))
+    }
+
+    /// One letter for all faults beyond the limit.
+    private mutating func sumUp(_ record: InboxRecord, into out: Emitter) {
+        guard letters > settings.deadLettersPerRecordMax else { return }
+        refuse(record, "\(letters - settings.deadLettersPerRecordMax) more faulty elements", into: out)
+    }
+}
+
+// MARK: - Routing
+
+/// Where an entry goes.
+enum Route: Equatable {
+    case partition(Int32)
+    /// The locality is not known.
+    case all
+}
+
+extension NormalizerCore {
+    /// Where a resource is: by the locality that the record names, else by the directory. A locality that is named is
+    /// remembered for the records that do not name it.
+    mutating func route(_ resource: NameID, locality: UnsafeRawBufferPointer, time: EventTime) -> Route {
+        let slot = directory.find(resource)
+        guard !locality.isEmpty else {
+            guard let slot else { return .all }
+            return .partition(directory.read(slot).pointee.partition)
+        }
+        let partition = rules.partition(of: locality)
+        if let slot {
+            let cell = directory.read(slot)
+            if cell.pointee.since > time.milliseconds || names.bytes(of: cell.pointee.locality).equals(locality) {
+                return .partition(partition)
+            }
+        }
+        guard let name = names.intern(locality) else {
+            counters.namesRefused &+= 1
+            return .partition(partition)
+        }
+        if let slot {
+            let cell = directory.write(slot)
+            cell.pointee.locality = name
+            cell.pointee.partition = partition
+            cell.pointee.since = since(time)
+        } else {
+            var cell = DirectoryCell(resource: resource)
+            cell.locality = name
+            cell.partition = partition
+            cell.since = since(time)
+            _ = directory.add(cell)
+        }
+        return .partition(partition)
+    }
+}

@@ -1,0 +1,134 @@
+import Messages
+import TwinCore
+
+/// What the operator declares about a metric, by its name. What a sample says itself goes before.
+package struct MetricDeclaration: Sendable, Equatable {
+    package var name: String
+    /// Nil: by the table of well-known names.
+    package var role: MetricRole?
+    /// The unit of samples that name none; nil: canonical already.
+    package var unit: String?
+    /// Nil: a counter if the name ends with `_total`.
+    package var isCounter: Bool?
+
+    package init(name: String, role: MetricRole? = nil, unit: String? = nil, isCounter: Bool? = nil) {
+        self.name = name
+        self.role = role
+        self.unit = unit
+        self.isCounter = isCounter
+    }
+}
+
+/// What the operator can set for the normalizer. Everything but `heartbeatsSkippedMax` is part of the fingerprint.
+package struct NormalizerSettings: Sendable {
+    /// A line of the explicit table of partitions.
+    package struct LocalityPartition: Sendable, Equatable {
+        package var locality: String
+        /// Taken modulo the number of partitions.
+        package var partition: Int32
+
+        package init(locality: String, partition: Int32) {
+            self.locality = locality
+            self.partition = partition
+        }
+    }
+
+    /// The type of tag, or types joined by `/`, whose value is the unit of partitioning.
+    package var localityType = "cluster"
+    /// Localities whose partition is given instead of hashed.
+    package var partitionTable: [LocalityPartition] = []
+    package var metrics: [MetricDeclaration] = []
+    /// How late a record may come and still count: the watermark stays this far behind the largest event time.
+    package var latenessSecondsMax: Int64 = 120
+    /// A larger step forward of event time moves the watermark only when it is confirmed; see `EventClock`.
+    package var futureSecondsMax: Int64 = 3_600
+    /// Consecutive records that must agree on such a step.
+    package var jumpConfirmations: UInt64 = 3
+    /// A record beyond this is a dead letter.
+    package var recordBytesMax = 4_194_304
+    /// A policy or a command beyond this is a dead letter; protects the frames that carry them on.
+    package var policyBytesMax = 65_536
+    /// Resources in the directory of one task.
+    package var resourcesMax = 250_000
+    /// Dead letters written for one record; the rest is summed up in one more.
+    package var deadLettersPerRecordMax = 100
+    /// Series whose unknown unit is counted by series.
+    package var unknownUnitSeriesMax = 10_000
+    /// Encodings of raw topics, where records name none and they should not be sniffed.
+    package var encodings: [TopicName: RecordEncoding] = [:]
+    /// Epochs of raw topics that have been recreated; 1 for all others.
+    package var epochs: [TopicName: UInt16] = [:]
+    /// How many heartbeats that say nothing new are held back between two that are sent.
+    package var heartbeatsSkippedMax = 9
+
+    package init() {}
+
+    /// The topics that normalizer tasks read.
+    package static let rawTopics: [TopicName] = [
+        .telemetry, .interactions, .environment, .outcomes, .policies, .commands,
+    ]
+
+    package func epoch(of topic: TopicName) -> UInt16 { epochs[topic] ?? 1 }
+
+    /// Adds everything that can change outputs.
+    package func hash(into digest: inout Digest) {
+        digest.combine(text: localityType)
+        digest.combine(UInt64(partitionTable.count))
+        for line in partitionTable {
+            digest.combine(text: line.locality)
+            digest.combine(UInt64(UInt32(bitPattern: line.partition)))
+        }
+        digest.combine(UInt64(metrics.count))
+        for metric in metrics {
+            digest.combine(text: metric.name)
+            digest.combine(UInt64(metric.role?.rawValue ?? 255))
+            digest.combine(text: metric.unit ?? "\u{0}")
+            digest.combine(metric.isCounter.map { $0 ? 1 : 0 } ?? 2)
+        }
+        for bound in [
+            latenessSecondsMax, futureSecondsMax, Int64(recordBytesMax), Int64(policyBytesMax), Int64(resourcesMax),
+            Int64(deadLettersPerRecordMax),
+        ] { digest.combine(UInt64(bitPattern: bound)) }
+        digest.combine(jumpConfirmations)
+        for topic in Self.rawTopics {
+            digest.combine(UInt64(encodings[topic]?.rawValue ?? 0))
+            digest.combine(UInt64(epoch(of: topic)))
+        }
+    }
+}
+
+extension Digest {
+    /// Adds a text with its length, so that neighbours cannot run into each other.
+    mutating func combine(text: String) {
+        var text = text
+        text.withUTF8 {
+            combine(UInt64($0.count))
+            combine(UnsafeRawBufferPointer($0))
+        }
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// Whether both hold the same bytes; eight at a time.
+    @inline(__always)
+    func equals(_ other: UnsafeRawBufferPointer) -> Bool {
+        guard count == other.count else { return false }
+        var index = 0
+        while index &+ 8 <= count {
+            let a = loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            if a != other.loadUnaligned(fromByteOffset: index, as: UInt64.self) { return false }
+            index &+= 8
+        }
+        while index < count {
+            if self[index] != other[index] { return false }
+            index &+= 1
+        }
+        return true
+    }
+
+    /// Whether these are the bytes of a text.
+    func equals(text: String) -> Bool {
+        var text = text
+        return text.withUTF8 { equals(UnsafeRawBufferPointer($0)) }
+    }
+}

@@ -1,0 +1,59 @@
+import TwinCore
+
+/// How a raw record is written.
+package enum RecordEncoding: UInt8, Sendable, CaseIterable, BitwiseCopyable {
+    /// Native JSON: one object, an array of objects, or objects on lines; outcomes also as CloudEvents.
+    case json = 1
+
+    package init?(text: String) {
+        guard text == "json" else { return nil }
+        self = .json
+    }
+}
+
+/// Finds out how a record is written: by its `content-type` header, else by the topic's setting, else by its first
+/// byte.
+enum EncodingChoice {
+    case encoding(RecordEncoding)
+    /// Why the record cannot be read.
+    case refused(String)
+
+    /// Media types by their name, in lower case, without parameters. Any that ends with `+json` is JSON as well.
+    private static let mediaTypes: [(name: String, encoding: RecordEncoding)] = [
+        ("application/json", .json), ("text/json", .json), ("application/x-ndjson", .json),
+        ("application/ndjson", .json), ("application/jsonl", .json), ("application/jsonlines", .json),
+        ("application/x-jsonlines", .json),
+    ]
+
+    /// The longest media type that is looked at.
+    private static let mediaTypeBytesMax = 128
+
+    static func of(
+        _ value: UnsafeRawBufferPointer, contentType: UnsafeRawBufferPointer?, setting: RecordEncoding?
+    ) -> EncodingChoice {
+        if let contentType, !contentType.isEmpty { return named(contentType) }
+        if let setting { return .encoding(setting) }
+        return sniffed(value)
+    }
+
+    private static func named(_ contentType: UnsafeRawBufferPointer) -> EncodingChoice {
+        let name = contentType.prefix(mediaTypeBytesMax).prefix { $0 != UInt8(ascii: ";") }
+            .filter { $0 > 0x20 && $0 < 0x7f }.map { $0 >= 0x41 && $0 <= 0x5a ? $0 | 0x20 : $0 }
+        for type in mediaTypes where type.name.utf8.elementsEqual(name) { return .encoding(type.encoding) }
+        if name.suffix(5).elementsEqual("+json".utf8) { return .encoding(.json) }
+        return .refused("content type \"\(String(decoding: name, as: UTF8.self))\" is not understood")
+    }
+
+    private static func sniffed(_ value: UnsafeRawBufferPointer) -> EncodingChoice {
+        var index = 0
+        if value.count >= 3, value[0] == 0xef, value[1] == 0xbb, value[2] == 0xbf { index = 3 }
+        while index < value.count {
+            switch value[index] {
+            case 0x20, 0x09, 0x0a, 0x0d: index += 1
+            case UInt8(ascii: "{"), UInt8(ascii: "["): return .encoding(.json)
+            default: return .refused("encoding is not recognised: neither an object nor an array of json")
+            }
+        }
+        return .refused("record is empty")
+    }
+}

@@ -1,0 +1,83 @@
+import Messages
+import Normalization
+import Testing
+import TwinCore
+
+@Suite("What is not understood is a dead letter with its reason")
+struct DeadLetterTests {
+    private static let good = "{\"resource\":\"a\",\"metric\":\"x\",\"value\":1,\"ts\":1795521600,\"locality\":\"l\"}"
+
+    @Test("Each reason is named", arguments: [
+        ("", "record is empty"), ("  \n", "record is empty"), ("garbage", "encoding is not recognised"),
+        ("{\"resource\":", "unexpected end of json"), ("{}", "missing field"), ("[1]", "element is not an object"),
+        ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":NaN,\"ts\":1}", "at byte"),
+        ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":\"1\",\"ts\":1795521600}", "value is not a finite number"),
+        ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":1e999,\"ts\":1795521600}", "value is not a finite number"),
+        ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":1,\"ts\":99999999999999}", "timestamp is implausible"),
+        ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":1e308,\"unit\":\"d\",\"ts\":1795521600}", "out of range"),
+    ])
+    func reasons(value: String, reason: String) throws {
+        let harness = try Harness(.telemetry)
+        harness.send(value)
+        harness.send(Self.good)
+        let letters = try harness.takeLetters()
+        #expect(letters.count == 1 && letters[0].contains(reason), "\(letters)")
+        #expect(try harness.take().filter { $0.kind == .sample }.count == 1, "the stream goes on")
+    }
+
+    @Test("A faulty element does not take its neighbours with it, and letters per record are bounded")
+    func elements() throws {
+        var settings = NormalizerSettings()
+        settings.deadLettersPerRecordMax = 5
+        let harness = try Harness(.telemetry, settings: settings)
+        harness.send("[\(Self.good),{\"resource\":3},\(Self.good)]")
+        let letters = try harness.takeLetters()
+        // {"resource":3} in base 64: the letter holds the element alone.
+        #expect(letters.count == 1 && letters[0].contains("\"value\":\"eyJyZXNvdXJjZSI6M30=\""), "\(letters)")
+        #expect(try harness.take().filter { $0.kind == .sample }.count == 2)
+        harness.send("[" + Array(repeating: "{}", count: 50).joined(separator: ",") + "]")
+        let many = try harness.takeLetters()
+        #expect(many.count == 6 && many[5].contains("45 more faulty elements"))
+        #expect(harness.count("faultsSummed") == 45)
+    }
+
+    @Test("A record that is too large is refused unread")
+    func tooLarge() throws {
+        let harness = try Harness(.telemetry)
+        harness.send([UInt8](repeating: UInt8(ascii: "["), count: 10_000_000))
+        let letters = try harness.takeLetters()
+        #expect(letters.count == 1 && letters[0].contains("larger than 4194304"))
+        #expect(letters[0].contains("\"truncated\":true"))
+    }
+
+    @Test("The content type goes before the first byte; a topic's setting goes between", arguments: [
+        ("application/json", true), ("Application/JSON; charset=utf-8", true), ("application/cloudevents+json", true),
+        ("application/x-ndjson", true), ("application/x-protobuf", false), ("text/csv", false),
+        (String(repeating: "x", count: 10_000), false),
+    ])
+    func contentType(type: String, isRead: Bool) throws {
+        let harness = try Harness(.telemetry)
+        harness.send(Self.good, contentType: type)
+        #expect(try harness.take().isEmpty == !isRead)
+        #expect(try harness.takeLetters().isEmpty == isRead)
+    }
+
+    @Test("A topic's setting spares the sniffing")
+    func topicSetting() throws {
+        var settings = NormalizerSettings()
+        settings.encodings = [.telemetry: .json]
+        let harness = try Harness(.telemetry, settings: settings)
+        harness.send("garbage")
+        #expect(try harness.takeLetters().first?.contains("unexpected character") == true)
+    }
+
+    @Test("Tombstones outside policies are counted", arguments: [
+        TopicName.telemetry, .interactions, .environment, .outcomes, .commands,
+    ])
+    func tombstones(inbox: TopicName) throws {
+        let harness = try Harness(inbox)
+        harness.send(String?.none, key: "k")
+        #expect(try harness.take().isEmpty && harness.takeLetters().isEmpty)
+        #expect(harness.count("tombstonesIgnored") == 1)
+    }
+}
