@@ -113,7 +113,7 @@ let package = Package(
         tests("Simulation", ["Simulation", "Worker", "Topology", "StageKit", "Messages", "TaskLoop", "Snapshots", "TwinCore"]),
         tests("Kafka", ["Kafka", "TwinCore"]),
         tests("Runtime", ["Runtime", "Kafka", "TwinCore"]),
-        tests("Backtest", ["Backtest", "TwinCore"]),
+        tests("Backtest", ["Backtest", "StageKit", "Messages", "TwinCore", "CZlib"]),
         tests("Integration", ["CLI", "Runtime", "Kafka", "Simulation", "Topology", "Worker", "Snapshots", "StageKit", "Messages", "TwinCore"]),
         tests("Tidy", []),
     ]

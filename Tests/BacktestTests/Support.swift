@@ -1,0 +1,109 @@
+import CZlib
+import Glibc
+import Testing
+
+@testable import Backtest
+
+/// A directory of its own that goes away with the test.
+final class Scratch {
+    let path: String
+
+    init() throws {
+        var template = Array("/tmp/twinscale-backtest-XXXXXX".utf8CString)
+        guard let made = mkdtemp(&template) else { throw BacktestError(.file, "no scratch directory") }
+        path = String(cString: made)
+    }
+
+    deinit { removeAll(path) }
+
+    private func removeAll(_ directory: String) {
+        for name in names(in: directory) {
+            let inner = "\(directory)/\(name)"
+            if unlink(inner) != 0 { removeAll(inner) }
+        }
+        rmdir(directory)
+    }
+
+    private func names(in directory: String) -> [String] {
+        guard let stream = opendir(directory) else { return [] }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    @discardableResult
+    func write(_ name: String, _ bytes: [UInt8]) throws -> String {
+        let file = "\(path)/\(name)"
+        guard let stream = fopen(file, "wb") else { throw BacktestError(.file, "cannot write \(file)") }
+        defer { fclose(stream) }
+        guard fwrite(bytes, 1, bytes.count, stream) == bytes.count else {
+            throw BacktestError(.file, "cannot write \(file)")
+        }
+        return file
+    }
+
+    @discardableResult
+    func write(_ name: String, _ text: String) throws -> String { try write(name, Array(text.utf8)) }
+
+    func read(_ name: String) throws -> [UInt8] {
+        let file = try InputFile(path: name.hasPrefix("/") ? name : "\(path)/\(name)")
+        var bytes: [UInt8] = []
+        var room = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = try room.withUnsafeMutableBytes { (room) throws(BacktestError) in try file.read(into: room) }
+            if count == 0 { return bytes }
+            bytes.append(contentsOf: room[0..<count])
+        }
+    }
+
+    func text(_ name: String) throws -> String { String(decoding: try read(name), as: UTF8.self) }
+}
+
+/// One gzip member.
+func gzip(_ bytes: [UInt8]) -> [UInt8] {
+    var stream = z_stream()
+    guard
+        deflateInit2_(
+            &stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
+            == Z_OK
+    else { return [] }
+    defer { deflateEnd(&stream) }
+    var input = bytes
+    var output = [UInt8](repeating: 0, count: bytes.count + bytes.count / 100 + 256)
+    let count = input.withUnsafeMutableBufferPointer { source in
+        output.withUnsafeMutableBufferPointer { target in
+            stream.next_in = source.baseAddress
+            stream.avail_in = uInt(source.count)
+            stream.next_out = target.baseAddress
+            stream.avail_out = uInt(target.count)
+            _ = deflate(&stream, Z_FINISH)
+            return target.count - Int(stream.avail_out)
+        }
+    }
+    return Array(output[0..<count])
+}
+
+/// A small generator with a seed that tests print (SplitMix64).
+struct Random: RandomNumberGenerator {
+    private var state: UInt64
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
+        return z ^ z >> 31
+    }
+
+    /// About normal, mean 0, variance 1: the sum of twelve uniform numbers.
+    mutating func normal() -> Double {
+        (0..<12).reduce(-6.0) { sum, _ in sum + Double.random(in: 0..<1, using: &self) }
+    }
+}
