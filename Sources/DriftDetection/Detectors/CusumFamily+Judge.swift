@@ -1,0 +1,146 @@
+extension CusumFamily {
+    /// The chart that is furthest beyond its threshold.
+    struct Leader {
+        var ratio: Float
+        var length: Int32
+        /// Mean of the whitened residuals over the run, signed.
+        var shift: Float
+    }
+
+    @inline(__always)
+    private static func lead(
+        _ leader: inout Leader, _ chart: CusumChart, _ threshold: Float, _ slack: Float, _ sign: Float
+    ) {
+        let ratio = chart.value / threshold
+        guard ratio > leader.ratio else { return }
+        let length = max(chart.length, 1)
+        leader = Leader(ratio: ratio, length: length, shift: sign * (chart.value / Float(length) + slack))
+    }
+
+    /// Decides whether this sample ends in an alarm, and of which kind.
+    @inline(__always)
+    mutating func judge(_ clipped: Float, _ isOutlier: Bool, _ tuning: Tuning) -> DriftVerdict {
+        // Long-run variance above the sampling noise of its own estimate stretches the thresholds.
+        let stretch = max(1, blockVariance - 0.1)
+        let isQuiet = max(slowUp.value, slowDown.value) < tuning.slow * stretch
+            && max(middleUp.value, middleDown.value) < tuning.middle * stretch
+            && max(fastUp.value, fastDown.value) < tuning.fast * stretch
+            && max(spreadUp.value, spreadDown.value) < tuning.spread * max(1, spreadBlockVariance - 0.1)
+        if isQuiet && excursionAge == 0 && !isOutlier { return .none }
+        return decide(clipped, isQuiet, isOutlier, stretch, tuning)
+    }
+
+    @inline(never)
+    private mutating func decide(
+        _ clipped: Float, _ isQuiet: Bool, _ isOutlier: Bool, _ stretch: Float, _ tuning: Tuning
+    ) -> DriftVerdict {
+        var leader = Leader(ratio: 0, length: 1, shift: 0)
+        Self.lead(&leader, slowUp, tuning.slow * stretch, Self.slowSlack, 1)
+        Self.lead(&leader, slowDown, tuning.slow * stretch, Self.slowSlack, -1)
+        Self.lead(&leader, middleUp, tuning.middle * stretch, Self.middleSlack, 1)
+        Self.lead(&leader, middleDown, tuning.middle * stretch, Self.middleSlack, -1)
+        Self.lead(&leader, fastUp, tuning.fast * stretch, Self.fastSlack, 1)
+        Self.lead(&leader, fastDown, tuning.fast * stretch, Self.fastSlack, -1)
+        let spreadRatio = max(spreadUp.value, spreadDown.value) / (tuning.spread * max(1, spreadBlockVariance - 0.1))
+        let isBeyond = leader.ratio >= 1 || spreadRatio >= 1
+        let length = leader.ratio >= spreadRatio ? leader.length : max(spreadUp.length, spreadDown.length)
+        if isBeyond && length >= Self.confirmSamples { return alarm(leader, spreadRatio, tuning) }
+        return watchExcursion(clipped, isBeyond || isOutlier, max(leader.ratio, spreadRatio), leader.shift, tuning)
+    }
+
+    /// An excursion is on: an outlier, or an alarm on a run too short to tell. It ends when two residuals in a row are
+    /// ordinary again, or is forgotten when it lasts, as the charts then have their say.
+    private mutating func watchExcursion(
+        _ clipped: Float, _ begins: Bool, _ ratio: Float, _ shift: Float, _ tuning: Tuning
+    ) -> DriftVerdict {
+        if excursionAge == 0 {
+            guard begins else { return .none }
+            if excursionScore == 0 {
+                excursionScore = ratio
+                excursionSize = shift
+            }
+        }
+        excursionAge &+= 1
+        excursionReturned = abs(clipped) < 1 ? excursionReturned &+ 1 : 0
+        if excursionReturned >= 2 {
+            let verdict = DriftVerdict(
+                change: .anomaly, samplesSince: excursionAge &- 1, score: max(excursionScore, 1),
+                magnitude: excursionSize * scaleSquared.squareRoot())
+            // A first large residual may be the herald of a larger spread: that evidence is kept in part.
+            let spread = min(spreadUp.value, tuning.spread / 2)
+            let length = spreadUp.length
+            clearCharts()
+            spreadUp = CusumChart(value: spread, length: spread > 0 ? length : 0)
+            return verdict
+        }
+        if excursionAge > 2 * Self.confirmSamples { clearExcursion() }
+        return .none
+    }
+
+    private mutating func alarm(_ leader: Leader, _ spreadRatio: Float, _ tuning: Tuning) -> DriftVerdict {
+        let scale = scaleSquared.squareRoot()
+        let verdict: DriftVerdict
+        if isSpread(leader, spreadRatio) {
+            let grew = spreadUp.value >= spreadDown.value
+            let chart = grew ? spreadUp : spreadDown
+            let length = max(chart.length, 1)
+            let shift = (chart.value / Float(length) + Self.spreadSlack) * spreadVariance.squareRoot()
+            let after = max(spreadMean + (grew ? shift : -shift), 0.05)
+            let ratio = after / max(spreadMean, 0.05)
+            verdict = DriftVerdict(
+                change: .variance, samplesSince: length &- 1, score: max(spreadRatio, leader.ratio, 1),
+                magnitude: ratio * ratio)
+        } else {
+            // A lasting shift d of the residuals moves the whitened ones by d (1 − φ) / σ of the innovations.
+            let unwhiten = innovationSquared.squareRoot() / (1 - correlation)
+            verdict = DriftVerdict(
+                change: isRamp(leader) ? .trend : .level, samplesSince: leader.length &- 1,
+                score: max(leader.ratio, 1), magnitude: leader.shift * unwhiten * scale)
+        }
+        clearCharts()
+        return verdict
+    }
+
+    /// The spread changed rather than the mean: the spread's chart leads or is close, and the residuals of its run do
+    /// not lean to one side.
+    private func isSpread(_ leader: Leader, _ spreadRatio: Float) -> Bool {
+        if spreadDown.value > spreadUp.value { return spreadRatio > leader.ratio }
+        guard spreadRatio > 0.5 * leader.ratio, spreadSquares > 0 else { return false }
+        let lean = abs(spreadSum) / spreadSquares.squareRoot()
+        return lean < (spreadRatio > leader.ratio ? 2.5 : 1.75)
+    }
+
+    /// The residuals climb within the run: slope over its standard error above 1.9, on a run long enough to tell.
+    private func isRamp(_ leader: Leader) -> Bool {
+        let chart = leader.shift > 0 ? slowUp : slowDown
+        let moment = leader.shift > 0 ? slowUpMoment : slowDownMoment
+        guard chart.length >= 24, leader.length >= 12 else { return false }
+        let n = Float(chart.length)
+        let sum = chart.value + n * Self.slowSlack
+        let weight = n * (n * n - 1) / 12
+        return (moment - (n - 1) / 2 * sum) / weight.squareRoot() > 1.9
+    }
+
+    private mutating func clearExcursion() {
+        excursionScore = 0
+        excursionSize = 0
+        excursionAge = 0
+        excursionReturned = 0
+    }
+
+    private mutating func clearCharts() {
+        slowUp = CusumChart()
+        slowDown = CusumChart()
+        middleUp = CusumChart()
+        middleDown = CusumChart()
+        fastUp = CusumChart()
+        fastDown = CusumChart()
+        spreadUp = CusumChart()
+        spreadDown = CusumChart()
+        slowUpMoment = 0
+        slowDownMoment = 0
+        spreadSum = 0
+        spreadSquares = 0
+        clearExcursion()
+    }
+}

@@ -1,0 +1,43 @@
+import Messages
+import TwinCore
+
+/// What the operator can set for drift detection. Part of the task's fingerprint.
+package struct DriftSettings: Sendable, Equatable {
+    /// The detectors that can be chosen, by name.
+    package enum Detector: UInt8, Sendable, CaseIterable {
+        /// The CUSUM family, robust to heavy tails and correlation.
+        case cusum = 1
+        /// Page–Hinkley, the classical alternative.
+        case pageHinkley = 2
+    }
+
+    package var detector: Detector = .cusum
+    /// Samples between false alarms of a drift, per series; at least 50.
+    package var averageRunLength: Double = 10_000
+    /// Series that a task watches; the rest is counted and passed by.
+    package var seriesMax = 200_000
+    /// Samples after a drift in which nothing is reported unless the reference is refitted earlier.
+    package var holdOffSamples: Int32 = 144
+    /// The longest that a series distrusted by its twin is left unwatched, in samples.
+    package var distrustedSamplesMax: Int32 = 2_000
+    /// Retrain requests of a task per hour of event time; a fleet-wide change is spread over time by it.
+    package var retrainsPerHourMax: Double = 2_000
+    /// Equal values in a row, at least, before a series that used to vary is called frozen.
+    package var frozenSamplesMin: Int32 = 12
+    /// Other metrics of the resource that are named in an event because they drift too.
+    package var affectedMetricsMax = 8
+
+    package init() {}
+
+    /// Adds every setting to a fingerprint, in a fixed order.
+    package func hash(into digest: inout Digest) {
+        digest.combine(UInt64(detector.rawValue))
+        digest.combine(averageRunLength.bitPattern)
+        digest.combine(UInt64(bitPattern: Int64(seriesMax)))
+        digest.combine(UInt64(bitPattern: Int64(holdOffSamples)))
+        digest.combine(UInt64(bitPattern: Int64(distrustedSamplesMax)))
+        digest.combine(retrainsPerHourMax.bitPattern)
+        digest.combine(UInt64(bitPattern: Int64(frozenSamplesMin)))
+        digest.combine(UInt64(bitPattern: Int64(affectedMetricsMax)))
+    }
+}

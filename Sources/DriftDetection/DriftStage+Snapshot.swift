@@ -1,0 +1,62 @@
+import StageKit
+import TwinCore
+
+extension DriftStage {
+    private static var seriesTag: UInt32 { sectionTag("dser") }
+    private static var resourcesTag: UInt32 { sectionTag("dres") }
+    private static var budgetTag: UInt32 { sectionTag("dbud") }
+
+    package mutating func freeze(into writer: inout StateWriter) {
+        series.freeze(tag: Self.seriesTag, into: &writer)
+        resources.freeze(tag: Self.resourcesTag, into: &writer)
+        var coder = StateCoder()
+        coder.write(budget.tokens)
+        coder.write(budget.reached.milliseconds)
+        writer.add(tag: Self.budgetTag, bytes: coder.bytes)
+    }
+
+    package mutating func restore(from reader: StateReader) throws(StateError) {
+        try series.restore(tag: Self.seriesTag, from: reader)
+        try resources.restore(tag: Self.resourcesTag, from: reader)
+        var decoder = try reader.decoder(tag: Self.budgetTag)
+        let tokens = try decoder.readDouble()
+        guard tokens >= 0, tokens.isFinite else { throw .invalid("drift: impossible retrain budget") }
+        budget.tokens = tokens
+        budget.reached = EventTime(milliseconds: try decoder.readInt64())
+        for slot in 0..<resources.count {
+            let cell = resources.read(slot).pointee
+            guard isName(cell.resource), cell.locality == 0 || isName(cell.locality),
+                resourceIndex.find(cell.resource, 1) == nil
+            else { throw .invalid("drift: a resource without a name of its own") }
+            resourceIndex.insert(cell.resource, 1, slot)
+        }
+        for slot in 0..<series.count {
+            let cell = series.read(slot).pointee
+            guard isName(cell.resource), isName(cell.metric), seriesIndex.find(cell.resource, cell.metric) == nil
+            else { throw .invalid("drift: a series without a name of its own") }
+            seriesIndex.insert(cell.resource, cell.metric, slot)
+        }
+        try checkChains()
+    }
+
+    private func isName(_ name: NameNumber) -> Bool { name > 0 && Int(name) <= names.count }
+
+    /// Each series stands in its resource's chain; chains only lead to older series, so they end.
+    private func checkChains() throws(StateError) {
+        var chained = 0
+        for slot in 0..<resources.count {
+            let resource = resources.read(slot).pointee
+            var next = resource.firstSeries
+            var before = UInt32(truncatingIfNeeded: series.count) &+ 1
+            while next != 0 {
+                guard next < before else { throw .invalid("drift: a chain of series that does not end") }
+                let cell = series.read(Int(next) - 1).pointee
+                guard cell.resource == resource.resource else { throw .invalid("drift: a chain of foreign series") }
+                chained += 1
+                before = next
+                next = cell.nextOfResource
+            }
+        }
+        guard chained == series.count else { throw .invalid("drift: series outside every chain") }
+    }
+}

@@ -1,0 +1,207 @@
+import Testing
+
+@testable import DriftDetection
+
+/// Streams of residuals without any change, and with one.
+enum Residuals: String, CaseIterable, Sendable {
+    case normal, wideNormal, student5, student3, correlated5, correlated8, anticorrelated, correlatedStudent
+
+    func next(_ random: inout SeededRandom, _ before: inout Double) -> Double {
+        switch self {
+        case .normal: return random.normal()
+        case .wideNormal: return 2 * random.normal()
+        case .student5: return random.student(5) / 1.29
+        case .student3: return random.student(3) / 1.73
+        case .correlated5: before = 0.5 * before + 0.866 * random.normal()
+        case .correlated8: before = 0.8 * before + 0.6 * random.normal()
+        case .anticorrelated: before = -0.3 * before + 0.954 * random.normal()
+        case .correlatedStudent: before = 0.5 * before + 0.6 * random.student(4)
+        }
+        return before
+    }
+}
+
+@Suite struct DetectorTests {
+    /// Alarms in so many streams of so many samples.
+    static func alarms<D: DriftDetector>(
+        _ type: D.Type, _ residuals: Residuals, runLength: Double, streams: Int, samples: Int, seed: UInt64
+    ) -> (drifts: Int, anomalies: Int) {
+        let tuning = D.tuning(averageRunLength: runLength)
+        var drifts = 0
+        var anomalies = 0
+        for stream in 0..<streams {
+            var random = SeededRandom(seed: seed &+ UInt64(stream) &* 7_919)
+            var before = 0.0
+            var detector = D()
+            for _ in 0..<samples {
+                let verdict = detector.update(Float(residuals.next(&random, &before)), tuning)
+                if verdict.change == .anomaly {
+                    anomalies += 1
+                } else if verdict.change != .none {
+                    drifts += 1
+                    detector.restart()
+                }
+            }
+        }
+        return (drifts, anomalies)
+    }
+
+    /// 60 streams × 4 000 samples at a run length of 2 000 expect at most 120 alarms; the bound adds three standard
+    /// deviations of a Poisson count. `swift test --filter DetectorTests` is also how the shares in `CusumFamily` are
+    /// checked after a change; the printed counts are what they were chosen by.
+    @Test(arguments: Residuals.allCases)
+    func `stationary streams alarm no more often than stated`(_ residuals: Residuals) {
+        let seed: UInt64 = 11
+        let found = Self.alarms(
+            CusumFamily.self, residuals, runLength: 2_000, streams: 60, samples: 4_000, seed: seed)
+        print("run length, \(residuals), seed \(seed): \(found.drifts) drifts, \(found.anomalies) anomalies in 240 000")
+        #expect(found.drifts <= 120 + 33)
+        #expect(found.anomalies <= 120 + 33)
+    }
+
+    @Test func `the default run length holds on normal residuals, and is not wasted`() {
+        let found = Self.alarms(
+            CusumFamily.self, .normal, runLength: 10_000, streams: 50, samples: 8_000, seed: 5)
+        print("run length 10 000, normal, seed 5: \(found.drifts) drifts in 400 000")
+        #expect(found.drifts <= 40 + 19)
+        #expect(found.drifts >= 8)
+    }
+
+    @Test func `Page-Hinkley keeps its run length on independent normal residuals`() {
+        let found = Self.alarms(
+            PageHinkley.self, .normal, runLength: 10_000, streams: 50, samples: 8_000, seed: 7)
+        print("Page-Hinkley, normal, seed 7: \(found.drifts) drifts in 400 000")
+        #expect(found.drifts <= 40 + 19)
+    }
+
+    /// Delays in samples, counting the one at which the change begins as 1; sorted.
+    static func delays<D: DriftDetector>(
+        _ type: D.Type, seeds: Int, shift: (Int, Double) -> Double
+    ) -> (delays: [Int], changes: [DriftVerdict.Change], verdicts: [DriftVerdict]) {
+        let tuning = D.tuning(averageRunLength: 10_000)
+        var delays: [Int] = []
+        var verdicts: [DriftVerdict] = []
+        for seed in 0..<seeds {
+            var random = SeededRandom(seed: UInt64(seed) &* 104_729 &+ 3)
+            var detector = D()
+            for index in 0..<1_600 {
+                let noise = random.normal()
+                let residual = index < 1_000 ? noise : shift(index - 1_000, noise)
+                let verdict = detector.update(Float(residual), tuning)
+                if verdict.change == .none { continue }
+                if index < 1_000 {
+                    detector.restart()
+                } else {
+                    delays.append(index - 999)
+                    verdicts.append(verdict)
+                    break
+                }
+            }
+        }
+        return (delays.sorted(), verdicts.map(\.change), verdicts)
+    }
+
+    @Test(arguments: [(1.0, 60), (2.0, 16), (3.0, 8)])
+    func `a shift of a correlated series is found in time`(_ sigma: Double, _ limit: Int) {
+        // What an AR(1) reference with φ = 0.6 sees of a lasting shift: all of it once, then 1 − φ of it.
+        let found = Self.delays(CusumFamily.self, seeds: 200) { step, noise in
+            noise + sigma * 1.25 * (step == 0 ? 1 : 0.4)
+        }
+        let median = found.delays[found.delays.count / 2]
+        print("shift \(sigma) sigma behind an autoregression: median delay \(median) of \(found.delays.count)")
+        #expect(found.delays.count == 200)
+        #expect(median <= limit)
+    }
+
+    @Test(arguments: [(1.0, 25), (2.0, 8), (3.0, 6)])
+    func `a shift of the residuals is found in time and called a level shift`(_ sigma: Double, _ limit: Int) {
+        let found = Self.delays(CusumFamily.self, seeds: 200) { $1 + sigma }
+        let median = found.delays[found.delays.count / 2]
+        print("residual shift \(sigma): median delay \(median)")
+        #expect(median <= limit)
+        #expect(found.changes.filter { $0 == .level }.count >= 170)
+        let sizes = found.verdicts.filter { $0.change == .level }.map(\.magnitude).sorted()
+        let size = Double(sizes[sizes.count / 2])
+        #expect(abs(size - sigma) < 0.5)
+    }
+
+    @Test func `a wider spread is called a change of variance`() {
+        let found = Self.delays(CusumFamily.self, seeds: 200) { 3 * $1 }
+        #expect(found.delays.count == 200)
+        #expect(found.delays[100] <= 12)
+        #expect(found.changes.filter { $0 == .variance }.count >= 140)
+        #expect(found.changes.filter { $0 == .level || $0 == .trend }.count <= 30)
+    }
+
+    @Test func `a slow ramp is found before it is learned`() {
+        let found = Self.delays(CusumFamily.self, seeds: 100) { $1 + 1.5 * min(Double($0) / 500, 1) }
+        #expect(found.delays.count == 100)
+        #expect(found.delays[50] <= 200)
+    }
+
+    @Test func `a spike of one or two samples is an anomaly, not a drift`() {
+        for length in 1...2 {
+            let found = Self.delays(CusumFamily.self, seeds: 200) { $0 < length ? $1 + 10 : $1 }
+            #expect(found.changes.filter { $0 == .anomaly }.count >= 180)
+        }
+    }
+
+    @Test func `the change point is estimated near the change`() {
+        // Each seed alone, so that delay and estimate belong together.
+        var errors: [Int] = []
+        let tuning = CusumFamily.tuning(averageRunLength: 10_000)
+        for seed in 0..<200 {
+            var random = SeededRandom(seed: UInt64(seed) &+ 77)
+            var detector = CusumFamily()
+            for index in 0..<1_400 {
+                let verdict = detector.update(Float(random.normal() + (index < 1_000 ? 0 : 1)), tuning)
+                if verdict.change == .none { continue }
+                if index >= 1_000 {
+                    errors.append(index - Int(verdict.samplesSince) - 1_000)
+                    break
+                }
+                detector.restart()
+            }
+        }
+        errors.sort()
+        print("change point error, 1 sigma: quartiles \(errors[50]) \(errors[100]) \(errors[150])")
+        #expect(errors[50] >= -10 && errors[150] <= 10)
+    }
+
+    @Test func `thresholds agree with the tabulated run length`() {
+        #expect(abs(RunLength.mean(slack: 0.5, threshold: 5) - 938) < 5)
+        for target in [370.0, 10_000, 1e6] {
+            let threshold = RunLength.threshold(slack: 0.25, mean: target)
+            #expect(abs(RunLength.mean(slack: 0.25, threshold: threshold) / target - 1) < 1e-6)
+        }
+    }
+
+    @Test func `any finite residual is survived, and the detector works afterwards`() {
+        let tuning = CusumFamily.tuning(averageRunLength: 10_000)
+        var detector = CusumFamily()
+        var random = SeededRandom(seed: 3)
+        let nasty: [Float] = [.greatestFiniteMagnitude, -.greatestFiniteMagnitude, 0, -0, .leastNonzeroMagnitude, 1e30]
+        for _ in 0..<2_000 { _ = detector.update(nasty[random.below(nasty.count)], tuning) }
+        var finite = true
+        for _ in 0..<30_000 {
+            let verdict = detector.update(Float(random.normal()), tuning)
+            finite = finite && verdict.score.isFinite && verdict.magnitude.isFinite
+            if verdict.change != .none && verdict.change != .anomaly { detector.restart() }
+        }
+        #expect(finite)
+        var delay = 0
+        for index in 1...400 {
+            delay = index
+            if detector.update(Float(random.normal() + 2), tuning).change != .none { break }
+        }
+        #expect(delay < 60)
+    }
+
+    @Test func `the detector stays within its memory`() {
+        #expect(MemoryLayout<CusumFamily>.size <= 256)
+        #expect(MemoryLayout<SeriesCell>.size == MemoryLayout<SeriesCell>.stride)
+        #expect(
+            MemoryLayout<SeriesCell>.size
+                == 16 + MemoryLayout<CusumFamily>.size + MemoryLayout<PageHinkley>.size + 10 * 4)
+    }
+}
