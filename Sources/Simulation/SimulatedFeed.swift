@@ -1,0 +1,185 @@
+import Messages
+import StageKit
+import TwinCore
+
+/// The platform of a simulation: a small fleet whose telemetry comes late, twice, out of order and sometimes as
+/// garbage, with traffic between its services, planned events, policies, commands and outcomes.
+package struct SimulatedFeed {
+    /// Raw records to write.
+    package let recordsMax: Int
+    package private(set) var written = 0
+    /// Valid samples written, by resource, metric and time: repeats have the same key.
+    package private(set) var samples = Set<SampleKey>()
+    /// Samples written in all, repeats included.
+    package private(set) var samplesWritten = 0
+
+    package struct SampleKey: Hashable, Sendable {
+        package var resource: Int
+        package var metric: Int
+        package var time: Int64
+    }
+
+    private let resources: Int
+    private let localities: Int
+    private var time: Int64 = 1_767_225_600_000
+    private var recent: [(partition: Int32, value: [UInt8])] = []
+
+    package init(records: Int, resources: Int = 12, localities: Int = 4) {
+        recordsMax = records
+        self.resources = resources
+        self.localities = localities
+    }
+
+    package var isDone: Bool { written >= recordsMax }
+
+    private static let metrics = ["cpu", "requests", "memory"]
+
+    /// Writes up to `most` raw records.
+    package mutating func write(to hub: SimulationHub, most: Int) {
+        for _ in 0..<most where !isDone {
+            written += 1
+            time += Int64(hub.random.int(0...4)) * 1_000
+            switch hub.random.int(0...99) {
+            case 0..<76: writeTelemetry(hub)
+            case 76..<82: repeatRecent(hub)
+            case 82..<88: writeInteraction(hub)
+            case 88..<90: writePolicy(hub)
+            case 90..<91: writeCommand(hub)
+            case 91..<93: writeOutcome(hub)
+            case 93..<95: writeEvent(hub)
+            case 95..<97: write(hub, .telemetry, key: nil, value: nil)
+            default: writeGarbage(hub)
+            }
+        }
+    }
+
+    private func write(_ hub: SimulationHub, _ topic: TopicName, key: [UInt8]?, value: [UInt8]?) {
+        let partition = Int32(hub.random.int(0...Int(hub.log.layout[topic] - 1)))
+        hub.log.append(TopicPartition(topic, partition), key: key, value: value)
+    }
+
+    private func name(_ resource: Int) -> String { "svc-\(resource)" }
+
+    private func locality(_ resource: Int) -> String { "cluster-\(resource % localities)" }
+
+    /// A record with one to five samples; a resource's series may be spread over raw partitions.
+    private mutating func writeTelemetry(_ hub: SimulationHub) {
+        var json = JSONWriter()
+        let count = hub.random.int(1...5)
+        json.beginArray()
+        for _ in 0..<count {
+            let resource = hub.random.int(0...(resources - 1))
+            let metric = hub.random.int(0...(Self.metrics.count - 1))
+            let late = hub.random.chance(0.1) ? Int64(hub.random.int(0...300)) * 1_000 : 0
+            let moment = (time - late) / 1_000 * 1_000
+            samplesWritten += 1
+            samples.insert(SampleKey(resource: resource, metric: metric, time: moment))
+            sample(&json, resource, metric, moment)
+        }
+        json.endArray()
+        let partition = Int32(hub.random.int(0...Int(hub.log.layout[.telemetry] - 1)))
+        hub.log.append(TopicPartition(.telemetry, partition), key: nil, value: json.bytes)
+        recent.append((partition, json.bytes))
+        if recent.count > 30 { recent.removeFirst() }
+    }
+
+    private func sample(_ json: inout JSONWriter, _ resource: Int, _ metric: Int, _ moment: Int64) {
+        // The value is a function of series and time, so that a repeat is a repeat.
+        let phase = Double(moment / 1_000 % 3_600) / 3_600 * 2 * .pi
+        let noise = Double((moment / 1_000 &* 2_654_435_761 &+ Int64(resource * 97 + metric)) % 1_000) / 1_000
+        json.beginObject()
+        json.key("resource")
+        json.string(name(resource))
+        json.key("metric")
+        json.string(Self.metrics[metric])
+        json.key("value")
+        json.double(max(0, 50 + 40 * sine(phase) + 10 * noise))
+        json.key("ts")
+        json.int(moment)
+        json.key("locality")
+        json.string(locality(resource))
+        json.key("class")
+        json.string(resource % 3 == 0 ? "database" : "service")
+        json.endObject()
+    }
+
+    private func repeatRecent(_ hub: SimulationHub) {
+        guard !recent.isEmpty else { return }
+        let again = recent[hub.random.int(0...(recent.count - 1))]
+        // The same bytes, sometimes in another partition: two agents that report the same.
+        let partition = hub.random.chance(0.5)
+            ? again.partition : Int32(hub.random.int(0...Int(hub.log.layout[.telemetry] - 1)))
+        hub.log.append(TopicPartition(.telemetry, partition), key: nil, value: again.value)
+    }
+
+    private func writeInteraction(_ hub: SimulationHub) {
+        let source = hub.random.int(0...(resources - 1))
+        let target = hub.random.int(0...(resources - 1))
+        var json = JSONWriter()
+        json.beginObject()
+        json.key("source")
+        json.string(name(source))
+        json.key("target")
+        json.string(name(target))
+        json.key("ts")
+        json.int(time)
+        json.key("rate")
+        json.int(hub.random.int(1...500))
+        if hub.random.chance(0.8) {
+            json.key("sourceLocality")
+            json.string(locality(source))
+            json.key("targetLocality")
+            json.string(locality(target))
+        }
+        json.endObject()
+        write(hub, .interactions, key: nil, value: json.bytes)
+    }
+
+    private func writePolicy(_ hub: SimulationHub) {
+        let resource = hub.random.int(0...(resources - 1))
+        let key = Array("policy-\(resource)".utf8)
+        if hub.random.chance(0.1) {
+            hub.log.append(TopicPartition(.policies, 0), key: key, value: nil)
+            return
+        }
+        let mode = ["observe", "recommend", "approve", "act", "act", "act"][hub.random.int(0...5)]
+        let text =
+            "{\"name\":\"policy-\(resource)\",\"version\":\(written),\"match\":{\"resource\":\"\(name(resource))\"},"
+            + "\"mode\":\"\(mode)\",\"metric\":\"requests\",\"capacityPerReplica\":\(hub.random.int(5...40)),"
+            + "\"targetUtilisation\":0.7,\"replicas\":{\"min\":1,\"max\":20,\"initial\":2},"
+            + "\"decisionIntervalSeconds\":15,\"provisioningDelaySeconds\":60}"
+        hub.log.append(TopicPartition(.policies, 0), key: key, value: Array(text.utf8))
+    }
+
+    private func writeCommand(_ hub: SimulationHub) {
+        let verb = ["pause", "resume", "hold", "floor"][hub.random.int(0...3)]
+        let text =
+            "{\"id\":\"command-\(written)\",\"verb\":\"\(verb)\",\"resource\":\"\(name(hub.random.int(0...(resources - 1))))\","
+            + "\"value\":\(hub.random.int(1...9)),\"until\":\(time + 600_000),\"owner\":\"sim\",\"reason\":\"test\",\"ts\":\(time)}"
+        hub.log.append(TopicPartition(.commands, 0), key: nil, value: Array(text.utf8))
+    }
+
+    private func writeOutcome(_ hub: SimulationHub) {
+        let resource = hub.random.int(0...(resources - 1))
+        let status = ["ready", "applied", "failed", "unschedulable"][hub.random.int(0...3)]
+        let text =
+            "{\"action\":\"none\",\"resource\":\"\(name(resource))\",\"locality\":\"\(locality(resource))\","
+            + "\"status\":\"\(status)\",\"readyReplicas\":\(hub.random.int(1...12)),\"ts\":\(time)}"
+        write(hub, .outcomes, key: nil, value: Array(text.utf8))
+    }
+
+    private func writeEvent(_ hub: SimulationHub) {
+        let text =
+            "{\"id\":\"event-\(written)\",\"start\":\(time + 60_000),\"end\":\(time + 900_000),"
+            + "\"scope\":{\"key\":\"resource\",\"value\":\"\(name(hub.random.int(0...(resources - 1))))\"},"
+            + "\"kind\":\"campaign\",\"uplift\":1.\(hub.random.int(0...9))}"
+        write(hub, .environment, key: nil, value: Array(text.utf8))
+    }
+
+    private func writeGarbage(_ hub: SimulationHub) {
+        var bytes: [UInt8] = []
+        for _ in 0..<hub.random.int(0...60) { bytes.append(UInt8(truncatingIfNeeded: hub.random.next())) }
+        let topics: [TopicName] = [.telemetry, .interactions, .outcomes, .environment, .observations, .forecasts, .outlooks]
+        write(hub, topics[hub.random.int(0...(topics.count - 1))], key: hub.random.chance(0.5) ? [1, 2] : nil, value: bytes)
+    }
+}

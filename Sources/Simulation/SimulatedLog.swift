@@ -1,0 +1,75 @@
+import StageKit
+import TwinCore
+
+/// An in-memory broker: partitions that only grow, offsets with holes, offsets committed by groups.
+package final class SimulatedLog {
+    /// A record as it lies in the log.
+    package struct Stored: Sendable, Equatable {
+        package var offset: Int64
+        package var key: [UInt8]?
+        package var value: [UInt8]?
+        /// The writer, for telling repeats; not visible to readers.
+        package var contentType: [UInt8]?
+    }
+
+    package let layout: TopicLayout
+    private var partitions: [TopicPartition: [Stored]] = [:]
+    private var ends: [TopicPartition: Int64] = [:]
+    private var commits: [Group: Int64] = [:]
+
+    private struct Group: Hashable {
+        var stage: StageName
+        var incarnation: UInt64
+        var partition: TopicPartition
+    }
+
+    package init(layout: TopicLayout) { self.layout = layout }
+
+    /// Appends a record and returns its offset.
+    @discardableResult
+    package func append(
+        _ partition: TopicPartition, key: [UInt8]?, value: [UInt8]?, contentType: [UInt8]? = nil
+    ) -> Int64 {
+        let offset = ends[partition] ?? 0
+        partitions[partition, default: []].append(
+            Stored(offset: offset, key: key, value: value, contentType: contentType))
+        ends[partition] = offset + 1
+        return offset
+    }
+
+    /// Makes a hole of `count` offsets, as control records and compaction do.
+    package func skip(_ partition: TopicPartition, count: Int64) { ends[partition] = (ends[partition] ?? 0) + count }
+
+    /// Takes a record out of the log for good: what a careful system must notice.
+    package func lose(_ partition: TopicPartition, at index: Int) { partitions[partition]?.remove(at: index) }
+
+    package func records(_ partition: TopicPartition) -> [Stored] { partitions[partition] ?? [] }
+
+    /// Offset after the last record or hole.
+    package func end(_ partition: TopicPartition) -> Int64 { ends[partition] ?? 0 }
+
+    /// Index of the first record at or beyond an offset.
+    package func index(_ partition: TopicPartition, from offset: Int64) -> Int {
+        let records = partitions[partition] ?? []
+        var low = 0
+        var high = records.count
+        while low < high {
+            let middle = (low + high) / 2
+            if records[middle].offset < offset { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    package func record(_ partition: TopicPartition, _ index: Int) -> Stored? {
+        guard let records = partitions[partition], index < records.count else { return nil }
+        return records[index]
+    }
+
+    package func committed(_ stage: StageName, _ incarnation: UInt64, _ partition: TopicPartition) -> Int64? {
+        commits[Group(stage: stage, incarnation: incarnation, partition: partition)]
+    }
+
+    package func commit(_ stage: StageName, _ incarnation: UInt64, _ partition: TopicPartition, _ offset: Int64) {
+        commits[Group(stage: stage, incarnation: incarnation, partition: partition)] = offset
+    }
+}
