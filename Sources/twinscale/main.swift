@@ -1,1 +1,3 @@
-print("not built yet")
+import CLI
+
+await TwinscaleCommand.start()

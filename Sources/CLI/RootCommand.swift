@@ -1,0 +1,26 @@
+import ArgumentParser
+
+/// `twinscale`: everything that is not a stage.
+package struct TwinscaleCommand: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "twinscale",
+        abstract: "Digital twins of a platform's resources that scale it ahead of its load.",
+        discussion: """
+            Twinscale reads telemetry from Kafka, keeps a twin of every resource (its history, its state, a forecast of \
+            its demand), and writes actions that say how much capacity each resource should have, and why. Five stages do \
+            that, each a program of its own: normalizer, twin-updater, drift-detector, graph-propagator, scaling-decider. \
+            This program is for everything around them.
+
+            To look around without a broker, start with: twinscale topology
+            To prepare a broker of your own: twinscale topics apply --bootstrap HOST:9092
+            """,
+        subcommands: [
+            TopologyCommand.self,
+            TopicsCommand.self,
+        ])
+
+    package init() {}
+
+    /// Runs what the command line says, prints help and errors, and ends the process with its exit code.
+    package static func start() async { await main() }
+}
