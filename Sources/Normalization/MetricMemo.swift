@@ -27,8 +27,14 @@ struct MetricMemos: ~Copyable {
 
     init(_ settings: NormalizerSettings) { declarations = settings.metrics }
 
+    /// The bytes of a short unit (none holds a zero byte), the digest of a long one.
     @inline(__always)
     private static func key(_ unit: UnsafeRawBufferPointer) -> UInt64 {
+        if unit.count <= 8 {
+            var key: UInt64 = 0
+            for byte in unit { key = key &<< 8 | UInt64(byte) }
+            return key
+        }
         var digest = Digest(seed: UInt64(unit.count))
         digest.combine(unit)
         return digest.value
