@@ -35,8 +35,8 @@ struct CusumChart: BitwiseCopyable {
 ///    the residuals return before, it was an anomaly. A single outlier is one if it is beyond the level that the tail
 ///    of this very series (Hill's estimate) passes once per stated run length.
 ///
-/// What is learned is learned slowly (1 / 2 048 and less), block variances only after they are 128 samples old: a change is
-/// found before it is taken for the new normal.
+/// What is learned is learned slowly (1 / 2 048 and less), block variances only after they are 128 samples old: a
+/// change is found before it is taken for the new normal.
 package struct CusumFamily: DriftDetector {
     /// Thresholds for all series of a task.
     package struct Tuning: Sendable, BitwiseCopyable {
@@ -104,8 +104,8 @@ package struct CusumFamily: DriftDetector {
 
     package init() {}
 
-    /// The multiple of the run length that one chart of eight gets so that all together keep it, on normal, heavy-tailed
-    /// (Student t, 3 degrees of freedom) and correlated residuals alike; found by simulation, checked by
+    /// The multiple of the run length that one chart of eight gets so that all together keep it, on normal,
+    /// heavy-tailed (Student t, 3 degrees of freedom) and correlated residuals alike; found by simulation, checked by
     /// `DriftDetectionTests` ("stationary streams alarm no more often than stated").
     static let levelShare = 6.0
     static let fastShare = 60.0
