@@ -25,6 +25,7 @@ let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: 
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
@@ -79,7 +80,7 @@ let package = Package(
             "Runtime",
             [
                 "TwinCore", "Messages", "StageKit", "Topology", "TaskLoop", "Snapshots", "Worker", "Kafka",
-                logging, metrics, lifecycle, configuration, yams, argumentParser,
+                logging, metrics, lifecycle, signals, configuration, yams, argumentParser,
             ] + stages),
         library(
             "Backtest",
@@ -113,7 +114,9 @@ let package = Package(
         tests("Snapshots", ["Snapshots", "TwinCore"]),
         tests("Simulation", ["Simulation", "Worker", "Topology", "StageKit", "Messages", "TaskLoop", "Snapshots", "TwinCore"]),
         tests("Kafka", ["Kafka", "TwinCore"]),
-        tests("Runtime", ["Runtime", "Kafka", "TwinCore"]),
+        tests(
+            "Runtime",
+            ["Runtime", "Kafka", "Worker", "Snapshots", "TaskLoop", "StageKit", "Messages", "TwinCore", logging]),
         tests("Backtest", ["Backtest", "StageKit", "Messages", "TwinCore", "CZlib"]),
         tests("Integration", ["CLI", "Runtime", "Kafka", "Simulation", "Topology", "Worker", "Snapshots", "StageKit", "Messages", "TwinCore"]),
         tests("Tidy", []),
