@@ -56,13 +56,13 @@ package final class Emitter {
     package let layout: TopicLayout
     package let names: NameTable
     package let limits: Limits
-    package private(set) var counters = EmitterCounters()
+    @exclusivity(unchecked) package private(set) var counters = EmitterCounters()
     /// Records that are cut and wait for the loop to produce them.
-    package private(set) var outgoing: [OutgoingRecord] = []
+    @exclusivity(unchecked) package private(set) var outgoing: [OutgoingRecord] = []
     /// Bytes in `outgoing` and in open frames.
-    package private(set) var pendingBytes = 0
+    @exclusivity(unchecked) package private(set) var pendingBytes = 0
     /// True while the task replays: numbers advance, nothing is written.
-    package private(set) var isMuted = false
+    @exclusivity(unchecked) package private(set) var isMuted = false
 
     /// Bounds of what is written.
     package struct Limits: Sendable {
@@ -78,10 +78,10 @@ package final class Emitter {
     }
 
     private let topics: [TopicName]
-    private var firstStream: [Int]
-    private var chains: [Chain] = []
+    @exclusivity(unchecked) private var firstStream: [Int]
+    @exclusivity(unchecked) private var chains: [Chain] = []
     private let writers: UnsafeMutablePointer<FrameWriter>
-    private var inputOffset: Int64 = -1
+    @exclusivity(unchecked) private var inputOffset: Int64 = -1
     private var json = JSONScratch()
 
     package init(
