@@ -153,23 +153,26 @@ package final class Emitter {
     }
 
     /// A record of its own with JSON in it. The closure gets the writer and the entry's number; while the task replays
-    /// it is not called. A record beyond the limit becomes a dead letter.
+    /// it is not called. A record beyond the limit is left out and counted.
+    /// - Returns: the entry's number, replay or not, so that a stage can remember what it said.
+    @discardableResult
     package func record(
         to topic: TopicName, partition: Int32, key: NameID, _ body: (inout JSONWriter, Sequence) -> Void
-    ) {
+    ) -> Sequence {
         let (sequence, _) = number(stream(topic, partition))
         counters.entries &+= 1
-        if isMuted { return }
+        if isMuted { return sequence }
         json.writer.removeAll(keepingCapacity: true)
         body(&json.writer, sequence)
         guard json.writer.bytes.count <= limits.recordBytesMax else {
             counters.oversize &+= 1
-            return
+            return sequence
         }
         counters.records &+= 1
         push(OutgoingRecord(
             topic: topic, partition: partition, key: key == 0 ? nil : [UInt8](names.bytes(of: key)),
             value: json.writer.bytes))
+        return sequence
     }
 
     /// Id of an entry for the outside: task and number, without incarnation, so that a repeat is the same.
