@@ -2,6 +2,7 @@
 ///
 /// Each visit of a bin folds the mean of what was seen there, with a gain that falls with the days seen and stays at a
 /// fifth, so old days fade. During the first day the distance is from a fixed origin; then the profile is centred.
+/// What only reads is `mutating` too, so that it works in place.
 struct DailyProfile: BitwiseCopyable {
     static let binsMax = 288
     private static let dayMilliseconds: Int64 = 86_400_000
@@ -37,14 +38,14 @@ struct DailyProfile: BitwiseCopyable {
     }
 
     @inline(__always)
-    private func bin(at milliseconds: Int64) -> Int {
+    private mutating func bin(at milliseconds: Int64) -> Int {
         var time = milliseconds % Self.dayMilliseconds
         if time < 0 { time += Self.dayMilliseconds }
         return Int(time &* Int64(binCount) / Self.dayMilliseconds)
     }
 
     @inline(__always)
-    private func raw(_ index: Int) -> Float {
+    private mutating func raw(_ index: Int) -> Float {
         let value = bins[index]
         return value == Self.unvisited ? 0 : Float(value)
     }
@@ -52,9 +53,9 @@ struct DailyProfile: BitwiseCopyable {
     /// The usual distance from the level at a moment; 0 until a day was seen. Neighbouring bins smooth each other
     /// where bins are fine enough.
     @inline(__always)
-    func value(at milliseconds: Int64) -> Float { days == 0 ? 0 : smooth(at: milliseconds) }
+    mutating func value(at milliseconds: Int64) -> Float { days == 0 ? 0 : smooth(at: milliseconds) }
 
-    private func smooth(at milliseconds: Int64) -> Float {
+    private mutating func smooth(at milliseconds: Int64) -> Float {
         let count = Int(binCount)
         guard count > 0 else { return 0 }
         let centre = bin(at: milliseconds)

@@ -16,8 +16,8 @@ package protocol Forecaster: BitwiseCopyable {
     mutating func pass(to milliseconds: Int64, plan: HorizonPlan) -> Bool
 
     /// Writes mean and quantiles for `horizonSeconds` from the last sample on, `ForecastLevels.count + 1` floats:
-    /// the mean, then the quantiles, ascending.
-    func forecast(horizonSeconds: Float, into out: UnsafeMutablePointer<Float>)
+    /// the mean, then the quantiles, ascending. Changes nothing; `mutating` so that it works in place.
+    mutating func forecast(horizonSeconds: Float, into out: UnsafeMutablePointer<Float>)
 
     /// Distrusts what was learned before a change and learns afresh from the steps since, oldest first; the last of
     /// them is the last step folded. Empty if nothing is known of them.

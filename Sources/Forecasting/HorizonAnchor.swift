@@ -24,9 +24,11 @@ struct PendingForecast: BitwiseCopyable {
 /// "as now", how large errors are and where their quantiles lie.
 ///
 /// Quantile offsets follow the errors one by one (stochastic quantile descent): up by gain · level when an error
-/// exceeds the offset, down by gain · (1 − level) otherwise. So the share of exceedances over a long run is the level
+/// exceeds the offset, down by gain · (1 − level) otherwise. So over a long run the share of exceedances is the level
 /// whatever the errors' distribution (Gibbs and Candès, "Adaptive conformal inference under distribution shift", 2021;
 /// Angelopoulos, Candès, Tibshirani, "Conformal PID control for time series prediction", 2023).
+///
+/// What only reads is `mutating` too: so it works in place, where the compiler would copy the value before the call.
 struct HorizonAnchor: BitwiseCopyable {
     private var regression = Regression()
     /// Mean absolute error in units of the forecasts' own scale.
@@ -46,7 +48,7 @@ struct HorizonAnchor: BitwiseCopyable {
 
     /// How far the weights are believed: 1 while they do no worse than "as now", 0 from a tenth worse on.
     @inline(__always)
-    private var belief: Float {
+    private mutating func belief() -> Float {
         if matured < 12 || !(baseLoss > 0) { return 0 }
         let share = (1.1 - modelLoss / baseLoss) * 10
         return share > 1 ? 1 : share > 0 ? share : 0
@@ -54,15 +56,15 @@ struct HorizonAnchor: BitwiseCopyable {
 
     /// The expected change, in the unit of the features.
     @inline(__always)
-    func change(_ features: Regression.Features, fallbackSpread: Float) -> Float {
-        let belief = self.belief
+    mutating func change(_ features: Regression.Features, fallbackSpread: Float) -> Float {
+        let belief = self.belief()
         if belief == 0 { return 0 }
         return clamped(belief * regression.predict(features), 12 * max(spread, fallbackSpread))
     }
 
     /// The spread to use: the learned one, mixed with a guess while few forecasts were judged.
     @inline(__always)
-    func spread(guess: Float) -> Float {
+    mutating func spread(guess: Float) -> Float {
         if matured >= 64 { return spread }
         let count = Float(matured)
         return (count * spread + 4 * guess) / (count + 4)
@@ -70,7 +72,7 @@ struct HorizonAnchor: BitwiseCopyable {
 
     /// The offset of a level, in units of the spread; wider while few errors were seen.
     @inline(__always)
-    func offset(_ level: Int) -> Float {
+    mutating func offset(_ level: Int) -> Float {
         matured >= 300 ? offsets[level] : offsets[level] * (1 + 3 / (1 + Float(matured)))
     }
 
@@ -124,7 +126,7 @@ struct HorizonAnchor: BitwiseCopyable {
 
         let limit = 2.5 * spread
         regression.fold(features, actual, weight: miss.magnitude <= limit ? 1 : limit / miss.magnitude)
-        if matured < 32 || matured & 3 == 0 { regression.solve(ridge: 4 * spread * spread + 1) }
+        if matured < 32 || matured & (matured < 256 ? 3 : 7) == 0 { regression.solve(ridge: 4 * spread * spread + 1) }
     }
 
     /// Moves each offset towards its level. The gain falls from a quarter to a fortieth of the spread.

@@ -14,7 +14,7 @@ struct Regression: BitwiseCopyable {
     private static let fade: Float = 1 - 1 / 800
 
     @inline(__always)
-    func predict(_ x: Features) -> Float {
+    mutating func predict(_ x: Features) -> Float {
         weights[0] * x[0] + weights[1] * x[1] + weights[2] * x[2] + weights[3] * x[3] + weights[4] * x[4]
     }
 

@@ -12,6 +12,8 @@ package struct SeriesModel: Forecaster {
     private var anchors: [6 of HorizonAnchor] = InlineArray(repeating: HorizonAnchor())
     private var anchorSteps: [6 of UInt32] = InlineArray(repeating: 0)
     private var finder = StepFinder()
+    /// Milliseconds of the series' step; 0 before it is known.
+    package private(set) var stepMilliseconds: UInt32 = 0
     /// The exponential means of the base.
     private var means: [3 of Float] = InlineArray(repeating: 0)
     /// The last value as far as it is believed; forecasts start here.
@@ -22,7 +24,7 @@ package struct SeriesModel: Forecaster {
     private var fastScale: Float = 0
     private var slowScale: Float = 0
     /// What was forecast for the step to come.
-    private var expected: Float = 0
+    package private(set) var expected: Float = 0
     /// Distance from the profile: its variance, covariance with the step before, last value.
     private var variance: Float = 0
     private var covariance: Float = 0
@@ -41,36 +43,26 @@ package struct SeriesModel: Forecaster {
     /// Outliers in a row on one side; negative below.
     private var outliers: Int8 = 0
     private var anchorCount: UInt8 = 0
-    private var flags: UInt32 = 0
-    /// Fills the last word, so that no byte of a cell is undefined.
-    private var reserved: UInt32 = 0
+    /// `distrustedFlag` and `negativeFlag`.
+    package private(set) var flags: UInt32 = 0
 
     /// So many outliers in a row on one side are a new level.
     private static let jumpSteps: UInt8 = 4
     private static let firstFreeze: UInt32 = 48
     private static let distrustedFlag: UInt32 = 1
     private static let negativeFlag: UInt32 = 2
-    /// Steps below which a forecast is young.
-    private static let youngSteps: UInt32 = 64
     /// Steps that a retrained model needs at least, and how many good ones in a row, before it is trusted again.
     private static let probationSteps: UInt32 = 30
     private static let goodStepsNeeded: UInt16 = 12
 
     package init() {}
 
-    package var stepSeconds: Float { Float(finder.milliseconds) / 1_000 }
-    package var isDistrusted: Bool { flags & Self.distrustedFlag != 0 }
-    package var isYoung: Bool { steps < Self.youngSteps }
+    @inlinable package var stepSeconds: Float { Float(stepMilliseconds) / 1_000 }
+    @inlinable package var isDistrusted: Bool { flags & 1 != 0 }
+    @inlinable package var isYoung: Bool { steps < 64 }
     package var isSound: Bool {
         anchorCount <= Self.anchorsMax && profile.isSound && reference.isSound && outliers > -100 && outliers < 100
     }
-    /// The level that forecasts start from.
-    package var level: Float { base }
-    /// What was forecast for the step to come.
-    package var expectation: Float { expected }
-    /// Milliseconds of the series' step; 0 before it is known.
-    package var stepMilliseconds: Int64 { Int64(finder.milliseconds) }
-
     /// The unit of errors and features: the one-step error of late, larger at higher levels where the series is never
     /// negative (√ of the ratio, as counts do).
     @inline(__always)
@@ -142,7 +134,10 @@ extension SeriesModel {
     private mutating func elapsedSteps(to milliseconds: Int64, plan: HorizonPlan) -> UInt32 {
         let gap = milliseconds &- lastMilliseconds
         guard gap > 0 else { return 0 }
-        if finder.note(gap: gap, minimum: UInt32(plan.minimumStepMilliseconds)) { adoptStep(plan, at: milliseconds) }
+        if finder.note(gap: gap, minimum: UInt32(plan.minimumStepMilliseconds)) {
+            stepMilliseconds = finder.milliseconds
+            adoptStep(plan, at: milliseconds)
+        }
         return finder.steps(in: gap)
     }
 
@@ -160,7 +155,7 @@ extension SeriesModel {
         }
         anchorCount = UInt8(count)
         for index in 0..<Self.anchorsMax { anchors[index] = HorizonAnchor() }
-        profile.reset(stepMilliseconds: finder.milliseconds, at: milliseconds, origin: base)
+        profile.reset(stepMilliseconds: stepMilliseconds, at: milliseconds, origin: base)
         variance = 0
         covariance = 0
         age = 1
@@ -249,7 +244,7 @@ extension SeriesModel {
         variance += memory * (distance * distance - variance)
         covariance += memory * (distance * before - covariance)
 
-        let perDay = 2 / max(86_400_000 / Float(max(finder.milliseconds, 1)), 8)
+        let perDay = 2 / max(86_400_000 / Float(max(stepMilliseconds, 1)), 8)
         normal += gain(perDay, count, elapsed) * (base - usual - normal)
         let origin = profile.isReady ? normal : profile.origin
         if let shift = profile.fold(base - origin, at: milliseconds) { normal = profile.origin + shift }
@@ -270,18 +265,18 @@ extension SeriesModel {
 extension SeriesModel {
     /// The spread that a horizon is given before its first errors: that of a random walk.
     @inline(__always)
-    private func guess(_ horizon: UInt32) -> Float {
+    private mutating func guess(_ horizon: UInt32) -> Float {
         let first = anchors[0].matured >= 8 ? anchors[0].spread : 1
         return horizon <= 1 ? first : first * Float(horizon).squareRoot()
     }
 
     @inline(__always)
-    private func spread(of anchor: Int) -> Float { anchors[anchor].spread(guess: guess(anchorSteps[anchor])) }
+    private mutating func spread(of anchor: Int) -> Float { anchors[anchor].spread(guess: guess(anchorSteps[anchor])) }
 
     /// What the regression sees: distances from the three means, the usual change to the target's time of day, and the
     /// distance of what is usual then from now; in units.
     @inline(__always)
-    private func features(now usual: Float, target: Int64, unit: Float) -> Regression.Features {
+    private mutating func features(now usual: Float, target: Int64, unit: Float) -> Regression.Features {
         let later = profile.value(at: target)
         let seasonal = profile.isReady ? normal + later - base : 0
         let inverse = 1 / unit
@@ -299,7 +294,7 @@ extension SeriesModel {
         expected = base
         for index in 0..<Int(anchorCount) where anchors[index].isDue(step) {
             let horizon = anchorSteps[index]
-            let target = milliseconds &+ Int64(horizon) &* Int64(finder.milliseconds)
+            let target = milliseconds &+ Int64(horizon) &* Int64(stepMilliseconds)
             let features = features(now: usual, target: target, unit: unit)
             let change = anchors[index].change(features, fallbackSpread: guess(horizon))
             anchors[index].keep(features, change: change, base: base, unit: unit, step: step, horizon: horizon)
@@ -307,7 +302,7 @@ extension SeriesModel {
         }
     }
 
-    package func forecast(horizonSeconds: Float, into out: UnsafeMutablePointer<Float>) {
+    package mutating func forecast(horizonSeconds: Float, into out: UnsafeMutablePointer<Float>) {
         let unit = self.unit
         guard anchorCount > 0 else { return writeUnknown(unit, out) }
         let steps = max(horizonSeconds / max(stepSeconds, 1e-3), 1)
@@ -328,7 +323,7 @@ extension SeriesModel {
     }
 
     /// Before the first gap nothing is known but the value.
-    private func writeUnknown(_ unit: Float, _ out: UnsafeMutablePointer<Float>) {
+    private mutating func writeUnknown(_ unit: Float, _ out: UnsafeMutablePointer<Float>) {
         out[0] = base
         let offsets = ForecastLevels.initial
         for level in 0..<ForecastLevels.count { out[1 &+ level] = base + 4 * unit * offsets[level] }
@@ -336,7 +331,7 @@ extension SeriesModel {
     }
 
     /// A forecast between two anchors, `share` of the way.
-    private func write(
+    private mutating func write(
         _ low: Int, _ high: Int, _ share: Float, _ growth: Float, _ seconds: Float, _ unit: Float,
         _ out: UnsafeMutablePointer<Float>
     ) {
@@ -362,7 +357,7 @@ extension SeriesModel {
 
     /// Quantiles ascend, and nothing is negative that never was.
     @inline(__always)
-    private func tidy(_ out: UnsafeMutablePointer<Float>) {
+    private mutating func tidy(_ out: UnsafeMutablePointer<Float>) {
         let floor: Float = flags & Self.negativeFlag == 0 ? 0 : -.greatestFiniteMagnitude
         out[0] = max(out[0], floor)
         var last = floor
@@ -417,7 +412,7 @@ extension SeriesModel {
     /// Means, level and scale from the steps since the change alone.
     private mutating func refit(_ history: UnsafeBufferPointer<Float>) {
         let count = history.count
-        let stepMilliseconds = Int64(finder.milliseconds)
+        let stepMilliseconds = Int64(stepMilliseconds)
         var previous = history[0]
         means = InlineArray(repeating: previous)
         var total: Float = 0

@@ -82,21 +82,24 @@ struct SeriesCell: BitwiseCopyable {
         role = code.role.rawValue
         isCounter = code.isCounter ? 1 : 0
     }
+}
 
-    /// After so long without a sample it is stale: three steps.
-    var staleMilliseconds: Int64 { 3 &* (model.stepMilliseconds > 0 ? model.stepMilliseconds : 60_000) }
-    /// After so long it is missing: 20 steps, and at least 15 minutes.
-    var missingMilliseconds: Int64 {
-        max(20 &* (model.stepMilliseconds > 0 ? model.stepMilliseconds : 45_000), 900_000)
-    }
-
-    /// The moment at which its quality changes if no sample comes.
+extension UnsafeMutablePointer<SeriesCell> {
+    /// The moment at which the series' quality changes if no sample comes: after three steps it is stale.
+    @inline(__always)
     var due: Int64 {
-        guard metric != 0, lastTime != .min else { return .max }
-        switch DataQuality(rawValue: quality) ?? .missing {
-        case .fresh: return lastTime &+ staleMilliseconds
-        case .stale: return lastTime &+ missingMilliseconds
-        case .missing: return .max
+        guard pointee.metric != 0, pointee.lastTime != .min else { return .max }
+        if pointee.quality == DataQuality.fresh.rawValue {
+            let step = pointee.model.stepMilliseconds
+            return pointee.lastTime &+ 3 &* (step > 0 ? Int64(step) : 60_000)
         }
+        return pointee.quality == DataQuality.stale.rawValue ? missingTime : .max
     }
+
+    /// The model's word, read in place: its own accessor would copy the model first.
+    @inline(__always)
+    var isDistrusted: Bool { pointee.model.flags & 1 != 0 }
+
+    /// The moment at which it is missing: after 20 steps, and at least 15 minutes.
+    var missingTime: Int64 { pointee.lastTime &+ max(20 &* Int64(pointee.model.stepMilliseconds), 900_000) }
 }

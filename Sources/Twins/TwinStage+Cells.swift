@@ -73,8 +73,8 @@ extension TwinStage {
         freeResource = Int32(slot)
     }
 
-    /// A resource that lives in another partition from now on: it falls silent here, and its cells are freed at the next
-    /// look for expired twins. If it speaks here again before, nothing was lost.
+    /// A resource that lives in another partition from now on: it falls silent here, and its cells are freed at the
+    /// next look for expired twins. If it speaks here again before, nothing was lost.
     mutating func forget(_ name: NameID) {
         guard name != 0, let slot = resourceIndex.find(name, 0) else { return }
         resources.write(slot).pointee.isGone = 1

@@ -12,7 +12,7 @@ extension TwinStage {
         let quality = DataQuality(rawValue: cell.pointee.quality) ?? .missing
         var code = ForecastCode(
             quality: quality, role: MetricRole(rawValue: cell.pointee.role) ?? .unknown,
-            isDistrusted: cell.pointee.model.isDistrusted, isYoung: cell.pointee.model.isYoung)
+            isDistrusted: cell.isDistrusted, isYoung: cell.pointee.model.steps < 64)
         if cell.pointee.isCounter != 0 { code.raw |= 8 }
         if cell.pointee.capacityMoves != twin.pointee.capacityMoves {
             cell.pointee.capacityMoves = twin.pointee.capacityMoves
@@ -20,14 +20,14 @@ extension TwinStage {
         }
         numbers[ForecastNumbers.residual] = isMeasured ? cell.pointee.model.residual : .nan
         numbers[ForecastNumbers.referenceResidual] = isMeasured ? cell.pointee.model.referenceResidual : .nan
-        numbers[ForecastNumbers.stepSeconds] = cell.pointee.model.stepSeconds
+        numbers[ForecastNumbers.stepSeconds] = Float(cell.pointee.model.stepMilliseconds) / 1_000
         numbers[ForecastNumbers.horizonCount] = Float(plan.count)
         numbers[ForecastNumbers.readyUnits] = twin.pointee.readyUnits
         numbers[ForecastNumbers.sampleCount] = Float(cell.pointee.model.steps)
         for horizon in 0..<plan.count {
             let block = numbers + ForecastNumbers.block(horizon)
-            block[0] = plan[horizon]
-            forecast(cell, horizon: plan[horizon], mask: twin.pointee.eventMask, into: block + 1)
+            block[0] = horizons[horizon]
+            forecast(cell, horizon: horizons[horizon], mask: twin.pointee.eventMask, into: block + 1)
         }
         let slice = FloatSlice(start: numbers, count: ForecastNumbers.count(horizons: plan.count))
         out.emit(
@@ -41,7 +41,8 @@ extension TwinStage {
     /// Mean and quantiles for one horizon, lifted by the events that overlap it.
     @inline(__always)
     func forecast(
-        _ cell: UnsafePointer<SeriesCell>, horizon: Float, mask: UInt64, into block: UnsafeMutablePointer<Float>
+        _ cell: UnsafeMutablePointer<SeriesCell>, horizon: Float, mask: UInt64,
+        into block: UnsafeMutablePointer<Float>
     ) {
         cell.pointee.model.forecast(horizonSeconds: horizon, into: block)
         guard mask != 0 else { return }
@@ -57,13 +58,6 @@ extension TwinStage {
         }
         for index in 0..<(1 + QuantileLevels.count) { block[index] *= min(max(lift, 0), 1_000_000) }
     }
-
-    mutating func forecast(
-        _ cell: UnsafeMutablePointer<SeriesCell>, horizon: Float, mask: UInt64,
-        into block: UnsafeMutablePointer<Float>
-    ) {
-        forecast(UnsafePointer(cell), horizon: horizon, mask: mask, into: block)
-    }
 }
 
 // MARK: Silence
@@ -73,14 +67,14 @@ extension TwinStage {
     mutating func findSilence(until boundary: Int64, into out: Emitter) {
         for slot in 0..<dues.count where dues[slot] <= boundary {
             let cell = series.write(slot)
-            if cell.pointee.lastTime &+ cell.pointee.missingMilliseconds <= boundary {
+            if cell.missingTime <= boundary {
                 cell.pointee.quality = DataQuality.missing.rawValue
                 count.becameMissing &+= 1
             } else {
                 cell.pointee.quality = DataQuality.stale.rawValue
                 count.becameStale &+= 1
             }
-            dues[slot] = cell.pointee.due
+            dues[slot] = cell.due
             // A counter that was read only once has nothing to forecast.
             guard cell.pointee.model.steps > 0 else { continue }
             emitForecast(slot, isMeasured: false, into: out)

@@ -30,7 +30,7 @@ extension TwinStage {
         twin.pointee.isGone = 0
 
         guard let measured = measure(entry.value, at: time, cell) else {
-            dues[slot] = cell.pointee.due
+            dues[slot] = cell.due
             return
         }
         let value = demand(measured, cell, units: twin.pointee.readyUnits)
@@ -42,9 +42,9 @@ extension TwinStage {
                 cell.pointee.model.pass(to: time, plan: plan)
             }
         cell.pointee.level = Float(value)
-        cell.pointee.history.append(Float(value), at: time, opens: opens, step: cell.pointee.model.stepMilliseconds)
+        cell.pointee.history.append(Float(value), at: time, opens: opens, step: Int64(cell.pointee.model.stepMilliseconds))
         cell.pointee.quality = DataQuality.fresh.rawValue
-        dues[slot] = cell.pointee.due
+        dues[slot] = cell.due
         emitForecast(slot, isMeasured: true, into: out)
         summariseIfDue(slot, at: time, into: out)
     }
@@ -120,7 +120,7 @@ extension TwinStage {
             cell.pointee.holdSteps = hasBegun ? 5 : 0
         }
         guard now.mask != 0 else { return value }
-        let usual = cell.pointee.model.expectation
+        let usual = cell.pointee.model.expected
         if usual > 1e-9 {
             let ratio = min(max(Float(value) / usual, 0.01), 1_000)
             let gain: Float = cell.pointee.holdSteps > 0 ? 0.5 : 0.25

@@ -33,7 +33,7 @@ extension TwinStage {
         try checkLists()
         dues = []
         dues.reserveCapacity(series.count)
-        for place in 0..<series.count { dues.append(series.read(place).pointee.due) }
+        for place in 0..<series.count { dues.append(series.write(place).due) }
     }
 
     private func slot(_ value: Int64, below count: Int) throws(StateError) -> Int32 {

@@ -13,7 +13,7 @@ extension TwinStage {
         let cell = series.write(slot)
         let owner = Int(cell.pointee.resource)
         let twin = resources.read(owner)
-        let distrusted: UInt8 = cell.pointee.model.isDistrusted ? 1 : 0
+        let distrusted: UInt8 = cell.isDistrusted ? 1 : 0
         let hasChanged =
             cell.pointee.saidQuality != cell.pointee.quality || cell.pointee.saidDistrusted != distrusted
         let interval = max(settings.summarySeconds, 1) &* 1_000
@@ -67,13 +67,15 @@ extension TwinStage {
             next = cell.pointee.next
             guard cell.pointee.model.steps > 0 else { continue }
             writer.key(names.bytes(of: cell.pointee.metric))
-            writeMetric(cell, mask: twin.pointee.eventMask, into: &writer)
+            // A copy, as forecasting works in place and this cell may belong to a snapshot.
+            var copy = cell.pointee
+            withUnsafeMutablePointer(to: &copy) { writeMetric($0, mask: twin.pointee.eventMask, into: &writer) }
         }
         writer.endObject()
         writer.endObject()
     }
 
-    private func writeMetric(_ cell: UnsafePointer<SeriesCell>, mask: UInt64, into writer: inout JSONWriter) {
+    private func writeMetric(_ cell: UnsafeMutablePointer<SeriesCell>, mask: UInt64, into writer: inout JSONWriter) {
         writer.beginObject()
         writer.key("level")
         number(cell.pointee.level, into: &writer)
@@ -84,16 +86,16 @@ extension TwinStage {
         writer.key("step_s")
         number(cell.pointee.model.stepSeconds, into: &writer)
         writer.key("distrusted")
-        writer.bool(cell.pointee.model.isDistrusted)
+        writer.bool(cell.isDistrusted)
         writer.key("samples")
         writer.unsigned(UInt64(cell.pointee.model.steps))
         writer.key("forecast")
         writer.beginArray()
         for horizon in 0..<plan.count {
-            forecast(cell, horizon: plan[horizon], mask: mask, into: numbers)
+            forecast(cell, horizon: horizons[horizon], mask: mask, into: numbers)
             writer.beginObject()
             writer.key("horizon_s")
-            number(plan[horizon], into: &writer)
+            number(horizons[horizon], into: &writer)
             writer.key("mean")
             number(numbers[0], into: &writer)
             writer.key("q50")

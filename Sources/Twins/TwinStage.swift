@@ -36,6 +36,8 @@ package struct TwinStage: ~Copyable, Stage {
     var expiredTo: Int64 = 0
     var count = TwinCounters()
 
+    /// The plan's horizons, at hand.
+    let horizons: UnsafeMutablePointer<Float>
     /// The numbers of a forecast, and steps of a history, while they are put together.
     let numbers: UnsafeMutablePointer<Float>
     let steps: UnsafeMutablePointer<Float>
@@ -57,6 +59,9 @@ package struct TwinStage: ~Copyable, Stage {
         resources = PagedTable(cellsMax: min(max(settings.resourcesMax, 1), Int(Int32.max)))
         series = PagedTable(cellsMax: min(max(settings.seriesMax, 1), Int(Int32.max)))
         events = PlannedEvents(eventsMax: settings.eventsMax)
+        horizons = .allocate(capacity: HorizonPlan.horizonsMax)
+        horizons.initialize(repeating: 0, count: HorizonPlan.horizonsMax)
+        for index in 0..<plan.count { horizons[index] = plan[index] }
         numbers = .allocate(capacity: Self.numbersMax)
         numbers.initialize(repeating: 0, count: Self.numbersMax)
         steps = .allocate(capacity: History.stepsMax)
@@ -64,6 +69,7 @@ package struct TwinStage: ~Copyable, Stage {
     }
 
     deinit {
+        horizons.deallocate()
         numbers.deallocate()
         steps.deallocate()
     }

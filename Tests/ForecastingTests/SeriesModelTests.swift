@@ -6,7 +6,8 @@ struct SeriesModelTests {
     let plan = HorizonPlan(seconds: [60, 300, 900, 1_800, 3_600])
 
     private func forecast(_ model: SeriesModel, _ seconds: Float) -> [Float] {
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: 7) { room in
+        var model = model
+        return withUnsafeTemporaryAllocation(of: Float.self, capacity: 7) { room in
             let out = room.baseAddress!
             model.forecast(horizonSeconds: seconds, into: out)
             return (0..<7).map { out[$0] }
@@ -106,7 +107,9 @@ struct SeriesModelTests {
         }
     }
 
-    @Test("aggregates samples within a step and finds the step in jittered, holey data", arguments: [21, 22] as [UInt64])
+    @Test(
+        "aggregates samples within a step and finds the step in jittered, holey data",
+        arguments: [21, 22] as [UInt64])
     func steps(seed: UInt64) {
         var random = Random(seed: seed)
         var model = SeriesModel()

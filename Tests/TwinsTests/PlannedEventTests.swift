@@ -42,7 +42,9 @@ struct PlannedEventTests {
         #expect((try #require(harness.forecasts.last).mean(2) - 100).magnitude < 5)
     }
 
-    @Test("are forgotten within minutes when they do not come, and followed when they are larger", arguments: [1.0, 5.0])
+    @Test(
+        "are forgotten within minutes when they do not come, and followed when they are larger",
+        arguments: [1.0, 5.0])
     func measured(truth: Double) throws {
         let harness = try Harness()
         var random = Random(seed: 2)
