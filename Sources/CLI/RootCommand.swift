@@ -6,10 +6,10 @@ package struct TwinscaleCommand: AsyncParsableCommand {
         commandName: "twinscale",
         abstract: "Digital twins of a platform's resources that scale it ahead of its load.",
         discussion: """
-            Twinscale reads telemetry from Kafka, keeps a twin of every resource (its history, its state, a forecast of \
-            its demand), and writes actions that say how much capacity each resource should have, and why. Five stages do \
-            that, each a program of its own: normalizer, twin-updater, drift-detector, graph-propagator, scaling-decider. \
-            This program is for everything around them.
+            Twinscale reads telemetry from Kafka, keeps a twin of every resource (its history, its state, a forecast \
+            of its demand), and writes actions that say how much capacity each resource should have, and why. Five \
+            stages do that, each a program of its own: normalizer, twin-updater, drift-detector, graph-propagator, \
+            scaling-decider. This program is for everything around them.
 
             To look around without a broker, start with: twinscale topology
             To prepare a broker of your own: twinscale topics apply --bootstrap HOST:9092
@@ -17,6 +17,7 @@ package struct TwinscaleCommand: AsyncParsableCommand {
         subcommands: [
             TopologyCommand.self,
             TopicsCommand.self,
+            HealthCommand.self,
         ])
 
     package init() {}

@@ -10,8 +10,9 @@ package struct TopicsCommand: ParsableCommand {
         abstract: "Create the topics, and check that files, code and broker agree.",
         discussion: """
             Each topic is described by one file in topics/ (partitions, retention, format, who writes, who reads). \
-            `apply` creates on the broker what is missing, `check` compares without changing anything, `describe` shows \
-            what is there. An existing topic is never changed: its partition count is part of every task's identity.
+            `apply` creates on the broker what is missing, `check` compares without changing anything, `describe` \
+            shows what is there. An existing topic is never changed: its partition count is part of every task's \
+            identity.
 
             Exit code: 0 if all agree, 1 if something differs or is missing, 2 if that could not be found out.
             """,
@@ -74,8 +75,8 @@ struct TopicsApply: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apply", abstract: "Create the topics that are missing, and check the others.",
         discussion: """
-            Safe to repeat. A topic that exists with another partition count or other settings is reported and left as it \
-            is; start over in a new --namespace, or change its settings with the broker's own tools.
+            Safe to repeat. A topic that exists with another partition count or other settings is reported and left \
+            as it is; start over in a new --namespace, or change its settings with the broker's own tools.
             """)
 
     @OptionGroup var options: TopicsOptions

@@ -39,12 +39,12 @@ enum TopicsReport {
     private static func advice(_ error: KafkaError, bootstrap: String) -> String {
         switch error.name {
         case "_UNSUPPORTED_FEATURE":
-            "\(error.reason)\nhint: the broker at \(bootstrap) takes no such requests. The embedded broker is like that: "
-                + "whoever starts it creates its topics ('twinscale demo' does). Otherwise use the broker's own tool "
-                + "to create the topics as the files in topics/ say"
+            "\(error.reason)\nhint: the broker at \(bootstrap) takes no such requests. The embedded broker is like "
+                + "that: whoever starts it creates its topics ('twinscale demo' does). Otherwise use the broker's own "
+                + "tool to create the topics as the files in topics/ say"
         case "_TIMED_OUT", "_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE":
-            "\(error.reason)\nhint: is a broker listening at \(bootstrap)? Name another with --bootstrap HOST:PORT; for "
-                + "TLS or a login add --kafka security.protocol=… and what belongs to it"
+            "\(error.reason)\nhint: is a broker listening at \(bootstrap)? Name another with --bootstrap HOST:PORT; "
+                + "for TLS or a login add --kafka security.protocol=… and what belongs to it"
         case "TOPIC_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED":
             "\(error.reason)\nhint: the login needs the rights CREATE and DESCRIBE_CONFIGS"
         case "INVALID_REPLICATION_FACTOR":
@@ -62,10 +62,12 @@ enum TopicsReport {
         print(Topology.aligned(rows).joined(separator: "\n"))
         if compared.contains(where: { $0.state == .differs }) {
             print(
-                "\nTopics that differ were left as they are. Bring the file or the topic into line; another partition count "
-                    + "needs a new --namespace.")
+                "\nTopics that differ were left as they are. Bring the file or the topic into line; another partition "
+                    + "count needs a new --namespace.")
         }
-        if compared.contains(where: { $0.state == .missing }) { print("\nCreate what is missing: twinscale topics apply") }
+        if compared.contains(where: { $0.state == .missing }) {
+            print("\nCreate what is missing: twinscale topics apply")
+        }
     }
 
     private static func describe(_ compared: [TopicComparison]) {

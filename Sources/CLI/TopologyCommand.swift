@@ -7,8 +7,8 @@ package struct TopologyCommand: ParsableCommand {
         commandName: "topology",
         abstract: "Show every topic and which stage reads and writes it.",
         discussion: """
-            The page is compiled into the program, so it is what the stages of this version really do. Needs no broker. \
-            `--format mermaid` gives a flowchart that Markdown viewers draw, `--format json` is for programs.
+            The page is compiled into the program, so it is what the stages of this version really do. Needs no \
+            broker. `--format mermaid` gives a flowchart that Markdown viewers draw, `--format json` is for programs.
             """)
 
     /// How the page is printed.

@@ -12,6 +12,7 @@ import TwinCore
 ///
 /// Anomalies and data problems are reported and neither hold the series nor ask for retraining.
 package struct DriftStage: Stage, ~Copyable {
+    /// What the operator can set; part of the fingerprint.
     package typealias Settings = DriftSettings
 
     package static var name: StageName { .driftDetector }

@@ -37,6 +37,7 @@ package struct TopicDescription: Sendable, Equatable {
 
 /// The cluster as one of its brokers describes it.
 package struct ClusterDescription: Sendable, Equatable {
+    /// One broker, by its id and where it listens.
     package struct Broker: Sendable, Equatable {
         package let id: Int32
         package let host: String

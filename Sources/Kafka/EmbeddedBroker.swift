@@ -82,6 +82,7 @@ package final class EmbeddedBroker: Sendable {
     /// Just enough properties to reach this cluster.
     package var properties: KafkaProperties { ["bootstrap.servers": bootstrapServers] }
 
+    /// Makes a topic; one that exists is an error.
     package func createTopic(_ name: String, partitions: Int, replication: Int = 1) throws(KafkaError) {
         let code = rd_kafka_mock_topic_create(
             cluster, name, Int32(clamping: partitions), Int32(clamping: replication))
@@ -94,6 +95,7 @@ package final class EmbeddedBroker: Sendable {
         rd_kafka_mock_push_request_errors_array(cluster, request.rawValue, codes.count, codes)
     }
 
+    /// Forgets the faults that are still waiting for requests of this type.
     package func clearErrors(on request: Request) { rd_kafka_mock_clear_request_errors(cluster, request.rawValue) }
 
     /// Drops all connections of a broker (nil: of all) and accepts none. Leaders stay where they are.
@@ -101,20 +103,24 @@ package final class EmbeddedBroker: Sendable {
         try check(rd_kafka_mock_broker_set_down(cluster, broker ?? -1), doing: "taking a broker down")
     }
 
+    /// Accepts connections again.
     package func bringUp(broker: Int32? = nil) throws(KafkaError) {
         try check(rd_kafka_mock_broker_set_up(cluster, broker ?? -1), doing: "bringing a broker up")
     }
 
+    /// Delays every answer of a broker (nil: of all).
     package func setRoundTrip(milliseconds: Int, broker: Int32? = nil) throws(KafkaError) {
         let code = rd_kafka_mock_broker_set_rtt(cluster, broker ?? -1, Int32(clamping: milliseconds))
         try check(code, doing: "setting the round-trip time")
     }
 
+    /// Makes another broker the leader of a partition.
     package func moveLeader(of partition: KafkaPartition, to broker: Int32) throws(KafkaError) {
         let code = rd_kafka_mock_partition_set_leader(cluster, partition.topic, partition.partition, broker)
         try check(code, doing: "moving the leader of \(partition)")
     }
 
+    /// Makes another broker the coordinator of a group.
     package func moveCoordinator(ofGroup group: String, to broker: Int32) throws(KafkaError) {
         let code = rd_kafka_mock_coordinator_set(cluster, "group", group, broker)
         try check(code, doing: "moving the coordinator of '\(group)'")

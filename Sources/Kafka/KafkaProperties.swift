@@ -3,6 +3,7 @@
 /// What an operator writes under `kafka.` becomes one of these and is laid over the design's defaults by
 /// `KafkaProperties.resolved(for:)`. Its description never shows a secret.
 package struct KafkaProperties: Sendable, Equatable, ExpressibleByDictionaryLiteral, CustomStringConvertible {
+    /// One property, under its first name.
     package struct Entry: Sendable, Equatable {
         package let name: String
         package var value: String

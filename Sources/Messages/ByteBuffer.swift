@@ -99,6 +99,7 @@ package struct WireCursor {
 
     package var isAtEnd: Bool { position >= bytes.count }
 
+    /// A Protobuf varint; throws for one that is cut or longer than 64 bits.
     package mutating func varint() throws(WireError) -> UInt64 {
         var value: UInt64 = 0
         var shift: UInt64 = 0
@@ -114,11 +115,13 @@ package struct WireCursor {
         throw .truncated
     }
 
+    /// A Protobuf sint64: a varint with the sign in its lowest bit.
     package mutating func zigzag() throws(WireError) -> Int64 {
         let raw = try varint()
         return Int64(bitPattern: raw &>> 1) ^ -Int64(bitPattern: raw & 1)
     }
 
+    /// A value of fixed width, little endian.
     package mutating func fixed<T: BitwiseCopyable>(_ type: T.Type) throws(WireError) -> T {
         guard bytes.count &- position >= MemoryLayout<T>.size else { throw .truncated }
         defer { position &+= MemoryLayout<T>.size }

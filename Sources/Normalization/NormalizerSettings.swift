@@ -68,6 +68,7 @@ package struct NormalizerSettings: Sendable {
         .telemetry, .interactions, .environment, .outcomes, .policies, .commands,
     ]
 
+    /// The epoch of a topic; 1 where none is set.
     package func epoch(of topic: TopicName) -> UInt16 { epochs[topic] ?? 1 }
 
     /// Adds everything that can change outputs.

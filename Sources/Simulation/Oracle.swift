@@ -158,7 +158,8 @@ package struct Oracle {
     package static func differences(_ task: TaskID, written: Outputs, expected: Outputs) -> [String] {
         var words: [String] = []
         let destinations = Set(written.frames.keys).union(expected.frames.keys)
-        for partition in destinations.sorted(by: { ($0.topic.rawValue, $0.partition) < ($1.topic.rawValue, $1.partition) }) {
+        let ordered = destinations.sorted { ($0.topic.rawValue, $0.partition) < ($1.topic.rawValue, $1.partition) }
+        for partition in ordered {
             let actual = written.frames[partition] ?? []
             let wanted = expected.frames[partition] ?? []
             if actual == wanted { continue }

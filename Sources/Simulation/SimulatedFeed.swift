@@ -13,6 +13,7 @@ package struct SimulatedFeed {
     /// Samples written in all, repeats included.
     package private(set) var samplesWritten = 0
 
+    /// What tells one sample from another.
     package struct SampleKey: Hashable, Sendable {
         package var resource: Int
         package var metric: Int
@@ -154,8 +155,10 @@ package struct SimulatedFeed {
     private func writeCommand(_ hub: SimulationHub) {
         let verb = ["pause", "resume", "hold", "floor"][hub.random.int(0...3)]
         let text =
-            "{\"id\":\"command-\(written)\",\"verb\":\"\(verb)\",\"resource\":\"\(name(hub.random.int(0...(resources - 1))))\","
-            + "\"value\":\(hub.random.int(1...9)),\"until\":\(time + 600_000),\"owner\":\"sim\",\"reason\":\"test\",\"ts\":\(time)}"
+            "{\"id\":\"command-\(written)\",\"verb\":\"\(verb)\","
+            + "\"resource\":\"\(name(hub.random.int(0...(resources - 1))))\","
+            + "\"value\":\(hub.random.int(1...9)),\"until\":\(time + 600_000),\"owner\":\"sim\","
+            + "\"reason\":\"test\",\"ts\":\(time)}"
         hub.log.append(TopicPartition(.commands, 0), key: nil, value: Array(text.utf8))
     }
 
@@ -179,7 +182,10 @@ package struct SimulatedFeed {
     private func writeGarbage(_ hub: SimulationHub) {
         var bytes: [UInt8] = []
         for _ in 0..<hub.random.int(0...60) { bytes.append(UInt8(truncatingIfNeeded: hub.random.next())) }
-        let topics: [TopicName] = [.telemetry, .interactions, .outcomes, .environment, .observations, .forecasts, .outlooks]
-        write(hub, topics[hub.random.int(0...(topics.count - 1))], key: hub.random.chance(0.5) ? [1, 2] : nil, value: bytes)
+        let topics: [TopicName] = [
+            .telemetry, .interactions, .outcomes, .environment, .observations, .forecasts, .outlooks,
+        ]
+        let topic = topics[hub.random.int(0...(topics.count - 1))]
+        write(hub, topic, key: hub.random.chance(0.5) ? [1, 2] : nil, value: bytes)
     }
 }

@@ -3,6 +3,7 @@ import TwinCore
 /// A consumer group under the eager protocol: on any change of members everybody lets go of everything, then the
 /// partitions are dealt out in ranges. A member that does not answer is evicted; it does not know it yet.
 package final class SimulatedGroup {
+    /// One worker in the group.
     package struct Member {
         package var id: Int
         package var owned: [TopicPartition] = []
@@ -13,6 +14,7 @@ package final class SimulatedGroup {
         package var events: [Event] = []
     }
 
+    /// What the group tells a member.
     package enum Event: Equatable {
         case assigned([TopicPartition])
         case revoked([TopicPartition], lost: Bool)
@@ -26,6 +28,7 @@ package final class SimulatedGroup {
 
     private func index(_ id: Int) -> Int? { members.firstIndex { $0.id == id } }
 
+    /// A worker becomes a member; the partitions are shared anew.
     package func join(_ id: Int) {
         members.append(Member(id: id))
         rebalance()
@@ -51,13 +54,14 @@ package final class SimulatedGroup {
         guard let index = index(id), members[index].isEvicted else { return }
         members[index].isEvicted = false
         members[index].events = [.revoked(members[index].owned, lost: true)]
-        members[index].owned = []
         members[index].mustRelease = true
         rebalance()
     }
 
+    /// True for a member that was thrown out, and for who never was one.
     package func isEvicted(_ id: Int) -> Bool { index(id).map { members[$0].isEvicted } ?? true }
 
+    /// True if the member owns the partition.
     package func owns(_ id: Int, _ partition: TopicPartition) -> Bool {
         guard let index = index(id), !members[index].isEvicted else { return false }
         return members[index].owned.contains(partition)
@@ -74,11 +78,13 @@ package final class SimulatedGroup {
         dealIfReady()
     }
 
+    /// What the group has to tell the member next, if anything.
     package func takeEvent(_ id: Int) -> Event? {
         guard let index = index(id), !members[index].events.isEmpty else { return nil }
         return members[index].events.removeFirst()
     }
 
+    /// The member has let go of what was revoked.
     package func released(_ id: Int) {
         guard let index = index(id) else { return }
         members[index].owned = []

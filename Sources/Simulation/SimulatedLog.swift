@@ -43,6 +43,7 @@ package final class SimulatedLog {
     /// Takes a record out of the log for good: what a careful system must notice.
     package func lose(_ partition: TopicPartition, at index: Int) { partitions[partition]?.remove(at: index) }
 
+    /// Every record of a partition, in order.
     package func records(_ partition: TopicPartition) -> [Stored] { partitions[partition] ?? [] }
 
     /// Offset after the last record or hole.
@@ -60,6 +61,7 @@ package final class SimulatedLog {
         return low
     }
 
+    /// The record at an index of a partition, or nil.
     package func record(_ partition: TopicPartition, _ index: Int) -> Stored? {
         guard let records = partitions[partition], index < records.count else { return nil }
         return records[index]

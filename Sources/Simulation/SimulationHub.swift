@@ -34,6 +34,7 @@ package final class SimulationHub {
         }
     }
 
+    /// The consumer group of a stage.
     package func group(_ stage: StageName) -> SimulatedGroup { groups[Int(stage.rawValue) - 1] }
 
     /// Notes a broken promise.

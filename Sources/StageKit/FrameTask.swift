@@ -42,7 +42,9 @@ package final class FrameTask<S: Stage & ~Copyable>: TaskLogic {
     private static var namesTag: UInt32 { sectionTag("name") }
 
     /// A fresh task, or one restored from a snapshot's sections.
-    package init(_ setting: TaskSetting, settings: S.Settings, restoring reader: StateReader? = nil) throws(StateError) {
+    package init(
+        _ setting: TaskSetting, settings: S.Settings, restoring reader: StateReader? = nil
+    ) throws(StateError) {
         task = setting.task
         names = NameTable(namesMax: setting.namesMax)
         emitter = Emitter(

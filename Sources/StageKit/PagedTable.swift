@@ -38,13 +38,13 @@ package struct PagedTable<Cell: BitwiseCopyable>: ~Copyable {
     package private(set) var pagesCopied = 0
     package let cellsMax: Int
 
-    @usableFromInline var pages: [Page] = []
-    @usableFromInline var bases: [UnsafeMutableRawPointer] = []
+    private var pages: [Page] = []
+    private var bases: [UnsafeMutableRawPointer] = []
     /// The freeze after which each page was last made our own.
-    @usableFromInline var epochs: [UInt32] = []
-    @usableFromInline var epoch: UInt32 = 0
-    @usableFromInline let cellsPerPage: Int
-    @usableFromInline let shift: Int
+    private var epochs: [UInt32] = []
+    private var epoch: UInt32 = 0
+    private let cellsPerPage: Int
+    private let shift: Int
 
     /// A table for at most so many cells.
     package init(cellsMax: Int) {
@@ -77,25 +77,27 @@ package struct PagedTable<Cell: BitwiseCopyable>: ~Copyable {
     }
 
     /// A cell to look at. The pointer is good until the next mutation of the table.
-    @inlinable @inline(__always)
+    @inline(__always)
     package func read(_ slot: Int) -> UnsafePointer<Cell> {
         precondition(slot >= 0 && slot < count, "slot beyond the table")
         let page = bases[slot &>> shift]
-        return UnsafePointer((page + (slot & (cellsPerPage &- 1)) &* MemoryLayout<Cell>.stride).assumingMemoryBound(to: Cell.self))
+        let cell = page + (slot & (cellsPerPage &- 1)) &* MemoryLayout<Cell>.stride
+        return UnsafePointer(cell.assumingMemoryBound(to: Cell.self))
     }
 
     /// A cell to change; copies its page first if a snapshot holds it. The pointer is good until the next mutation of
     /// the table.
-    @inlinable @inline(__always)
+    @inline(__always)
     package mutating func write(_ slot: Int) -> UnsafeMutablePointer<Cell> {
         precondition(slot >= 0 && slot < count, "slot beyond the table")
         let index = slot &>> shift
         if epochs[index] != epoch { own(index) }
-        return (bases[index] + (slot & (cellsPerPage &- 1)) &* MemoryLayout<Cell>.stride).assumingMemoryBound(to: Cell.self)
+        let cell = bases[index] + (slot & (cellsPerPage &- 1)) &* MemoryLayout<Cell>.stride
+        return cell.assumingMemoryBound(to: Cell.self)
     }
 
-    @usableFromInline @inline(never)
-    mutating func own(_ index: Int) {
+    @inline(never)
+    private mutating func own(_ index: Int) {
         epochs[index] = epoch
         if !isKnownUniquelyReferenced(&pages[index]) {
             pages[index] = Page(copying: pages[index])
@@ -141,29 +143,29 @@ package struct PagedTable<Cell: BitwiseCopyable>: ~Copyable {
 /// cells, which know their keys.
 package struct PairIndex: ~Copyable {
     package private(set) var count = 0
-    @usableFromInline var keys: [UInt64]
-    @usableFromInline var values: [UInt32]
+    private var keys: [UInt64]
+    private var values: [UInt32]
 
     package init() {
         keys = Array(repeating: 0, count: 1_024)
         values = Array(repeating: 0, count: 1_024)
     }
 
-    @inlinable @inline(__always)
-    static func hash(_ key: UInt64) -> Int {
+    @inline(__always)
+    private static func hash(_ key: UInt64) -> Int {
         let product = key &* 0x9e37_79b9_7f4a_7c15
         return Int(truncatingIfNeeded: (product ^ product &>> 29) &>> 1)
     }
 
-    @inlinable @inline(__always)
-    static func key(_ a: UInt32, _ b: UInt32) -> UInt64 {
+    @inline(__always)
+    private static func key(_ a: UInt32, _ b: UInt32) -> UInt64 {
         let key = UInt64(a) << 32 | UInt64(b)
         precondition(key != 0, "the pair (0, 0) is no key")
         return key
     }
 
     /// The slot of a pair, or nil.
-    @inlinable @inline(__always)
+    @inline(__always)
     package func find(_ a: UInt32, _ b: UInt32) -> Int? {
         let key = Self.key(a, b)
         let mask = keys.count &- 1

@@ -4,6 +4,7 @@ import TwinCore
 /// What a receiver remembers of each sender: how far its chain has come, which incarnation it is, its watermark.
 /// Few (tasks of the stages before), so a list in order of first appearance.
 package struct Senders {
+    /// What is remembered of one sender.
     package struct Sender: Equatable, Sendable {
         package var task: TaskID
         package var incarnation: UInt64 = 0
@@ -33,6 +34,7 @@ package struct Senders {
     package private(set) var expected: [TaskID] = []
     package private(set) var counters = Counters()
 
+    /// What was refused, and why, since the task started.
     package struct Counters: Equatable, Sendable {
         package var repeatedEntries: UInt64 = 0
         package var fencedFrames: UInt64 = 0

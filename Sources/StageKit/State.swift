@@ -65,6 +65,7 @@ package struct StateReader {
         throw .missing(tag: tag)
     }
 
+    /// A decoder over all bytes of a section.
     package func decoder(tag: UInt32) throws(StateError) -> StateDecoder { StateDecoder(try section(tag: tag)) }
 }
 
@@ -95,14 +96,17 @@ package struct StateDecoder {
 
     package init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
+    /// The next eight bytes, little endian.
     package mutating func readWord() throws(StateError) -> UInt64 {
         guard bytes.count - position >= 8 else { throw .truncated }
         defer { position += 8 }
         return UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self))
     }
 
+    /// The next eight bytes as a signed integer.
     package mutating func readInt64() throws(StateError) -> Int64 { Int64(bitPattern: try readWord()) }
 
+    /// The next eight bytes as the bits of a number; any bits are one, NaN included.
     package mutating func readDouble() throws(StateError) -> Double { Double(bitPattern: try readWord()) }
 
     /// A count that is at most `max`.
@@ -112,6 +116,7 @@ package struct StateDecoder {
         return Int(value)
     }
 
+    /// Counted bytes, borrowed from the section.
     package mutating func readBytes() throws(StateError) -> UnsafeRawBufferPointer {
         let length = try readCount(max: bytes.count)
         guard bytes.count - position >= length else { throw .truncated }

@@ -63,8 +63,9 @@ package enum RecoveryPlan: Sendable, Equatable {
             }
             if let end = facts.logEnd, snapshot.offset > end {
                 return .refuse(
-                    "\(task): the snapshot at offset \(snapshot.offset) lies beyond the log's end \(end); the topic was "
-                        + "truncated or recreated: raise the topic's epoch and the incarnation, or restore the topic")
+                    "\(task): the snapshot at offset \(snapshot.offset) lies beyond the log's end \(end); the topic "
+                        + "was truncated or recreated: raise the topic's epoch and the incarnation, or restore the "
+                        + "topic")
             }
             if snapshot.offset < facts.logStart {
                 return .refuse(
@@ -76,8 +77,8 @@ package enum RecoveryPlan: Sendable, Equatable {
         let reached = max(facts.committed ?? -1, snapshot?.offset ?? -1)
         if let end = facts.logEnd, let committed = facts.committed, committed > end {
             return .refuse(
-                "\(task): the committed offset \(committed) lies beyond the log's end \(end); the topic was truncated or "
-                    + "recreated: raise the topic's epoch and the incarnation, or restore the topic")
+                "\(task): the committed offset \(committed) lies beyond the log's end \(end); the topic was "
+                    + "truncated or recreated: raise the topic's epoch and the incarnation, or restore the topic")
         }
         if let snapshot { return .start(usesSnapshot: true, from: snapshot.offset, speakFrom: reached) }
         if facts.logStart > 0 && !facts.rebuildFromStart {

@@ -58,7 +58,7 @@ package struct TopicFile: Sendable, Equatable {
         var result = [Setting("cleanup.policy", cleanup)]
         if let retention {
             guard let milliseconds = Topology.milliseconds(ofDuration: retention) else {
-                throw TopicFileError("\(name): retention '\(retention)' is neither an ISO 8601 duration nor milliseconds")
+                throw TopicFileError("\(name): retention '\(retention)' is no ISO 8601 duration, nor milliseconds")
             }
             result.append(Setting("retention.ms", String(milliseconds)))
         }

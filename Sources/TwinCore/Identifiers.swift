@@ -78,7 +78,7 @@ package struct TaskID: Hashable, Sendable, BitwiseCopyable, CustomStringConverti
         self.partition = partition
     }
 
-    /// All four parts in one integer, for frames, snapshots and tables: stage, inbox, epoch, partition from high to low.
+    /// All four parts in one integer, for frames, snapshots and tables: stage, inbox, epoch, partition, high to low.
     @inlinable package var packed: UInt64 {
         UInt64(stage.rawValue) << 56 | UInt64(inbox.rawValue) << 48 | UInt64(epoch) << 32
             | UInt64(UInt32(bitPattern: partition))

@@ -297,7 +297,8 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
             guard let logic = task(start.partition) else { continue }
             let id = factory.id(start.partition)
             let sections = logic.freeze().sections.map { section in
-                SnapshotSection(tag: section.tag, chunks: [section.bytes] + section.pages.map { $0 as any SnapshotChunk })
+                SnapshotSection(
+                    tag: section.tag, chunks: [section.bytes] + section.pages.map { $0 as any SnapshotChunk })
             }
             world.submit(SnapshotJob(
                 SnapshotIdentity(

@@ -12,8 +12,8 @@ struct TelemetryTests {
     private func rows(_ source: TelemetrySource) throws -> [String] {
         var rows: [String] = []
         while let (row, arrival) = try source.next() {
-            rows.append(
-                "\(arrival.milliseconds) \(row.time.milliseconds) \(source.series.text(of: Int(row.series))) \(row.value)")
+            let series = source.series.text(of: Int(row.series))
+            rows.append("\(arrival.milliseconds) \(row.time.milliseconds) \(series) \(row.value)")
         }
         return rows
     }

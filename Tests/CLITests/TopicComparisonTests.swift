@@ -23,7 +23,8 @@ import Topology
 
     @Test func agreeByValueNotByText() throws {
         let compared = try TopicComparison(
-            file: file(), brokerName: "telemetry", found: description(partitions: 4), settings: settings(ratio: "0.250"))
+            file: file(), brokerName: "telemetry", found: description(partitions: 4),
+            settings: settings(ratio: "0.250"))
         #expect(compared.state == .agrees)
         #expect(compared.differences == [])
     }

@@ -24,7 +24,9 @@ struct RelaySimulationTests {
         #expect(report.repeats == 0)
     }
 
-    @Test("Whatever happens, outputs and states equal the fold of the recorded inbox", arguments: 100..<160 as Range<UInt64>)
+    @Test(
+        "Whatever happens, outputs and states equal the fold of the recorded inbox",
+        arguments: 100..<160 as Range<UInt64>)
     func faults(seed: UInt64) {
         let report = Self.run(seed: seed)
         #expect(report.violations == [], "seed \(seed)")

@@ -2,87 +2,88 @@ import Testing
 import Topology
 import TwinCore
 
+private let golden = """
+    flowchart LR
+        platform([platform])
+        actuators([actuators])
+        api([api])
+        cli([cli])
+        alerting([alerting])
+        telemetry[(telemetry)]
+        interactions[(interactions)]
+        environment[(environment)]
+        outcomes[(outcomes)]
+        policies[(policies)]
+        commands[(commands)]
+        observations[(observations)]
+        forecasts[(forecasts)]
+        outlooks[(outlooks)]
+        actions[(actions)]
+        decisions[(decisions)]
+        drift[(drift)]
+        twins[(twins)]
+        deadletters[(deadletters)]
+        normalizer[normalizer]
+        twin-updater[twin-updater]
+        drift-detector[drift-detector]
+        graph-propagator[graph-propagator]
+        scaling-decider[scaling-decider]
+        platform --> telemetry
+        api --> telemetry
+        platform --> interactions
+        api --> interactions
+        platform --> environment
+        api --> environment
+        actuators --> outcomes
+        api --> outcomes
+        api --> policies
+        cli --> policies
+        api --> commands
+        cli --> commands
+        telemetry --> normalizer
+        interactions --> normalizer
+        environment --> normalizer
+        outcomes --> normalizer
+        policies --> normalizer
+        commands --> normalizer
+        normalizer -- samples, interactions, events, outcomes --> observations
+        normalizer -- outcomes, policies, commands --> outlooks
+        normalizer -.-> deadletters
+        observations --> twin-updater
+        twin-updater -- forecasts, interactions, tags --> forecasts
+        twin-updater -- summaries --> twins
+        twin-updater -.-> deadletters
+        forecasts --> drift-detector
+        drift-detector -- drift events --> drift
+        drift-detector -- retrain requests --> observations
+        drift-detector -.-> deadletters
+        forecasts --> graph-propagator
+        graph-propagator -- outlooks --> outlooks
+        graph-propagator -- influence across localities --> forecasts
+        graph-propagator -.-> deadletters
+        outlooks --> scaling-decider
+        scaling-decider -- actions --> actions
+        scaling-decider -- decisions --> decisions
+        scaling-decider -.-> deadletters
+        policies --> api
+        commands --> api
+        forecasts --> api
+        outlooks --> api
+        actions --> actuators
+        actions --> api
+        decisions --> api
+        decisions --> alerting
+        drift --> api
+        drift --> alerting
+        twins --> api
+        twins --> cli
+        deadletters --> api
+        deadletters --> cli
+
+    """
+
 @Suite struct SelfDescription {
     @Test func theFlowchartIsTheGoldenOne() {
-        let golden = """
-            flowchart LR
-                platform([platform])
-                actuators([actuators])
-                api([api])
-                cli([cli])
-                alerting([alerting])
-                telemetry[(telemetry)]
-                interactions[(interactions)]
-                environment[(environment)]
-                outcomes[(outcomes)]
-                policies[(policies)]
-                commands[(commands)]
-                observations[(observations)]
-                forecasts[(forecasts)]
-                outlooks[(outlooks)]
-                actions[(actions)]
-                decisions[(decisions)]
-                drift[(drift)]
-                twins[(twins)]
-                deadletters[(deadletters)]
-                normalizer[normalizer]
-                twin-updater[twin-updater]
-                drift-detector[drift-detector]
-                graph-propagator[graph-propagator]
-                scaling-decider[scaling-decider]
-                platform --> telemetry
-                api --> telemetry
-                platform --> interactions
-                api --> interactions
-                platform --> environment
-                api --> environment
-                actuators --> outcomes
-                api --> outcomes
-                api --> policies
-                cli --> policies
-                api --> commands
-                cli --> commands
-                telemetry --> normalizer
-                interactions --> normalizer
-                environment --> normalizer
-                outcomes --> normalizer
-                policies --> normalizer
-                commands --> normalizer
-                normalizer -- samples, interactions, events, outcomes --> observations
-                normalizer -- outcomes, policies, commands --> outlooks
-                normalizer -.-> deadletters
-                observations --> twin-updater
-                twin-updater -- forecasts, interactions, tags --> forecasts
-                twin-updater -- summaries --> twins
-                twin-updater -.-> deadletters
-                forecasts --> drift-detector
-                drift-detector -- drift events --> drift
-                drift-detector -- retrain requests --> observations
-                drift-detector -.-> deadletters
-                forecasts --> graph-propagator
-                graph-propagator -- outlooks --> outlooks
-                graph-propagator -- influence across localities --> forecasts
-                graph-propagator -.-> deadletters
-                outlooks --> scaling-decider
-                scaling-decider -- actions --> actions
-                scaling-decider -- decisions --> decisions
-                scaling-decider -.-> deadletters
-                policies --> api
-                commands --> api
-                forecasts --> api
-                outlooks --> api
-                actions --> actuators
-                actions --> api
-                decisions --> api
-                decisions --> alerting
-                drift --> api
-                drift --> alerting
-                twins --> api
-                twins --> cli
-                deadletters --> api
-                deadletters --> cli
-
-            """
         #expect(Topology.mermaid == golden)
     }
 

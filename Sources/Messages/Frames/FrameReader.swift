@@ -49,7 +49,9 @@ package final class FrameReader {
         while let (field, type) = try cursor.tag() {
             switch (field, type) {
             case (FrameField.sender, 1):
-                guard let sender = TaskID(packed: try cursor.fixed(UInt64.self)) else { throw .invalid("unknown sender") }
+                guard let sender = TaskID(packed: try cursor.fixed(UInt64.self)) else {
+                    throw .invalid("unknown sender")
+                }
                 header.sender = sender
                 hasSender = true
             case (FrameField.incarnation, 0): header.incarnation = try cursor.varint()
@@ -138,7 +140,9 @@ package final class FrameReader {
                 guard block.count % 8 == 0, block.count / 8 <= sendersMax else { throw .invalid("sender list") }
                 var list = WireCursor(block)
                 while !list.isAtEnd {
-                    guard let sender = TaskID(packed: try list.fixed(UInt64.self)) else { throw .invalid("sender list") }
+                    guard let sender = TaskID(packed: try list.fixed(UInt64.self)) else {
+                        throw .invalid("sender list")
+                    }
                     result.senders.append(sender)
                 }
             default: try cursor.skip(type: type)

@@ -57,7 +57,8 @@ struct ColumnWriter: ~Copyable {
     /// Floats per entry; fixed by the first entry of the frame.
     var width = 0
     var lastTime: Int64 = 0
-    var hasResources = false, hasObjects = false, hasTimes = false, hasValues = false, hasCodes = false, hasTexts = false
+    var hasResources = false, hasObjects = false, hasTimes = false
+    var hasValues = false, hasCodes = false, hasTexts = false
     var resources = ByteBuffer(), objects = ByteBuffer(), times = ByteBuffer(), values = ByteBuffer()
     var codes = ByteBuffer(), numbers = ByteBuffer(), texts = ByteBuffer()
 
