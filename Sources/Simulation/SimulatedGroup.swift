@@ -54,6 +54,7 @@ package final class SimulatedGroup {
         guard let index = index(id), members[index].isEvicted else { return }
         members[index].isEvicted = false
         members[index].events = [.revoked(members[index].owned, lost: true)]
+        members[index].owned = []
         members[index].mustRelease = true
         rebalance()
     }

@@ -202,20 +202,38 @@ package final class Simulation {
 
     // MARK: rest
 
+    /// Every partition has an owner that has taken and committed all of it.
     private var isAtRest: Bool {
+        guard workers.allSatisfy({ $0.loop.isAtBoundary }) else { return false }
         for stage in StageName.allCases {
             for topic in pipeline.inboxes(stage) {
-                for partition in 0..<pipeline.layout[topic] {
-                    let id = TopicPartition(topic, partition)
-                    let end = hub.log.end(id)
-                    if end > 0 && (hub.log.committed(stage, 1, id) ?? 0) < lastOffset(id) + 1 { return false }
+                for partition in 0..<pipeline.layout[topic] where !isDone(stage, TopicPartition(topic, partition)) {
+                    return false
                 }
             }
         }
-        return workers.allSatisfy { worker in
-            worker.loop.isAtBoundary
-                && worker.loop.partitions.allSatisfy { $0.phase == .running && $0.next > lastOffset($0.id) }
+        return true
+    }
+
+    private func isDone(_ stage: StageName, _ id: TopicPartition) -> Bool {
+        for worker in workers where worker.world.stage == stage && hub.group(stage).owns(worker.world.id, id) {
+            guard let owned = worker.loop.partitions.first(where: { $0.id == id }) else { return false }
+            return owned.phase == .running && owned.next > lastOffset(id)
         }
+        return false
+    }
+
+    /// Who has not come to rest, in words.
+    private var unrest: String {
+        var words: [String] = []
+        for worker in workers {
+            let behind = worker.loop.partitions.filter { $0.phase != .running || $0.next <= lastOffset($0.id) }
+            guard !behind.isEmpty || !worker.loop.isAtBoundary else { continue }
+            words.append(
+                "\(worker.world.stage.text) #\(worker.world.id) next \(worker.nextAction), behind on "
+                    + behind.map { "\($0.id) at \($0.next) of \(lastOffset($0.id)), \($0.phase)" }.joined(separator: ", "))
+        }
+        return words.joined(separator: "; ")
     }
 
     private func lastOffset(_ id: TopicPartition) -> Int64 { hub.log.records(id).last?.offset ?? -1 }
@@ -232,7 +250,7 @@ package final class Simulation {
                 return
             }
         }
-        hub.check(false, "the pipeline did not come to rest within \(settings.stepsToRestMax) rounds")
+        hub.check(false, "the pipeline did not come to rest within \(settings.stepsToRestMax) rounds: \(unrest)")
     }
 
     // MARK: the oracle

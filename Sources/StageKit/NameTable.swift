@@ -8,16 +8,16 @@ package typealias NameID = UInt32
 /// inbox, so they are the same in every replay. Nothing is ever forgotten; the table is bounded instead.
 package final class NameTable {
     /// Names held, and how many it may hold.
-    package private(set) var count = 0
+    @exclusivity(unchecked) package private(set) var count = 0
     package let namesMax: Int
     /// The longest name that is taken.
     package static let nameBytesMax = FrameReader.nameBytesMax
 
-    private var arena = ByteBuffer(capacity: 4_096)
+    @exclusivity(unchecked) private var arena = ByteBuffer(capacity: 4_096)
     /// End of each name in the arena; the name's start is the end of the one before.
-    private var ends: [Int] = [0]
-    private var hashes: [UInt32] = [0]
-    private var slots: [UInt32]
+    @exclusivity(unchecked) private var ends: [Int] = [0]
+    @exclusivity(unchecked) private var hashes: [UInt32] = [0]
+    @exclusivity(unchecked) private var slots: [UInt32]
 
     package init(namesMax: Int) {
         self.namesMax = namesMax

@@ -38,13 +38,13 @@ package struct PagedTable<Cell: BitwiseCopyable>: ~Copyable {
     package private(set) var pagesCopied = 0
     package let cellsMax: Int
 
-    private var pages: [Page] = []
-    private var bases: [UnsafeMutableRawPointer] = []
+    @usableFromInline var pages: [Page] = []
+    @usableFromInline var bases: [UnsafeMutableRawPointer] = []
     /// The freeze after which each page was last made our own.
-    private var epochs: [UInt32] = []
-    private var epoch: UInt32 = 0
-    private let cellsPerPage: Int
-    private let shift: Int
+    @usableFromInline var epochs: [UInt32] = []
+    @usableFromInline var epoch: UInt32 = 0
+    @usableFromInline let cellsPerPage: Int
+    @usableFromInline let shift: Int
 
     /// A table for at most so many cells.
     package init(cellsMax: Int) {
@@ -77,7 +77,7 @@ package struct PagedTable<Cell: BitwiseCopyable>: ~Copyable {
     }
 
     /// A cell to look at. The pointer is good until the next mutation of the table.
-    @inline(__always)
+    @inlinable @inline(__always)
     package func read(_ slot: Int) -> UnsafePointer<Cell> {
         precondition(slot >= 0 && slot < count, "slot beyond the table")
         let page = bases[slot &>> shift]
@@ -87,7 +87,7 @@ package struct PagedTable<Cell: BitwiseCopyable>: ~Copyable {
 
     /// A cell to change; copies its page first if a snapshot holds it. The pointer is good until the next mutation of
     /// the table.
-    @inline(__always)
+    @inlinable @inline(__always)
     package mutating func write(_ slot: Int) -> UnsafeMutablePointer<Cell> {
         precondition(slot >= 0 && slot < count, "slot beyond the table")
         let index = slot &>> shift
@@ -96,8 +96,8 @@ package struct PagedTable<Cell: BitwiseCopyable>: ~Copyable {
         return cell.assumingMemoryBound(to: Cell.self)
     }
 
-    @inline(never)
-    private mutating func own(_ index: Int) {
+    @usableFromInline @inline(never)
+    mutating func own(_ index: Int) {
         epochs[index] = epoch
         if !isKnownUniquelyReferenced(&pages[index]) {
             pages[index] = Page(copying: pages[index])
@@ -143,29 +143,29 @@ package struct PagedTable<Cell: BitwiseCopyable>: ~Copyable {
 /// cells, which know their keys.
 package struct PairIndex: ~Copyable {
     package private(set) var count = 0
-    private var keys: [UInt64]
-    private var values: [UInt32]
+    @usableFromInline var keys: [UInt64]
+    @usableFromInline var values: [UInt32]
 
     package init() {
         keys = Array(repeating: 0, count: 1_024)
         values = Array(repeating: 0, count: 1_024)
     }
 
-    @inline(__always)
-    private static func hash(_ key: UInt64) -> Int {
+    @inlinable @inline(__always)
+    static func hash(_ key: UInt64) -> Int {
         let product = key &* 0x9e37_79b9_7f4a_7c15
         return Int(truncatingIfNeeded: (product ^ product &>> 29) &>> 1)
     }
 
-    @inline(__always)
-    private static func key(_ a: UInt32, _ b: UInt32) -> UInt64 {
+    @inlinable @inline(__always)
+    static func key(_ a: UInt32, _ b: UInt32) -> UInt64 {
         let key = UInt64(a) << 32 | UInt64(b)
         precondition(key != 0, "the pair (0, 0) is no key")
         return key
     }
 
     /// The slot of a pair, or nil.
-    @inline(__always)
+    @inlinable @inline(__always)
     package func find(_ a: UInt32, _ b: UInt32) -> Int? {
         let key = Self.key(a, b)
         let mask = keys.count &- 1

@@ -71,6 +71,8 @@ package struct TaskLoop: Sendable {
     package private(set) var partitions: [Partition] = []
     private var state = State.consuming
     private var mustAssign = false
+    /// The group waits for us to let go of `revoked`, which may be empty and must be answered all the same.
+    private var mustRelease = false
     private var revoked: [TopicPartition] = []
     private var revokedAreLost = false
     private var releaseDeadline: Int64 = 0
@@ -108,7 +110,7 @@ package struct TaskLoop: Sendable {
     }
 
     private mutating func consumingAction(now: Int64) -> LoopAction {
-        if !revoked.isEmpty {
+        if mustRelease {
             let clean = revokedAreLost || isClean
             state = .releasing(clean ? .letGo : .flush)
             releaseDeadline = now + settings.revokeTimeoutMilliseconds
@@ -203,7 +205,7 @@ package struct TaskLoop: Sendable {
     package mutating func revoked(_ removed: [TopicPartition], lost: Bool) {
         revoked = removed
         revokedAreLost = lost
-        if removed.isEmpty { mustAssign = true }
+        mustRelease = true
     }
 
     /// A task is ready to consume from `from`; silent below `speakFrom`.
@@ -228,6 +230,7 @@ package struct TaskLoop: Sendable {
         partitions.removeAll { revoked.contains($0.id) }
         revoked = []
         revokedAreLost = false
+        mustRelease = false
         recent = 0
         mustAssign = !partitions.isEmpty
         state = .consuming
@@ -239,7 +242,7 @@ package struct TaskLoop: Sendable {
     /// about to be let go, or below the expected offset are dropped.
     package mutating func admit(_ id: TopicPartition, offset: Int64) -> Admission {
         guard let index = index(of: id), partitions[index].phase != .recovering, offset >= partitions[index].next,
-            revoked.isEmpty, !mustAssign
+            !mustRelease, !mustAssign
         else {
             recordsDropped &+= 1
             return .drop
@@ -269,7 +272,10 @@ package struct TaskLoop: Sendable {
 
     /// The consumer stands at `position`, the end of the partition.
     package mutating func reachedEnd(_ id: TopicPartition, position: Int64) {
-        guard let index = index(of: id), partitions[index].phase != .recovering, !mustAssign else { return }
+        // While records are being dropped, the position says nothing about what was taken.
+        guard let index = index(of: id), partitions[index].phase != .recovering, !mustRelease, !mustAssign else {
+            return
+        }
         // Holes (control records, compaction) are passed over: the position may lie beyond the last record's successor.
         partitions[index].next = max(partitions[index].next, position)
         partitions[index].isCaughtUp = true

@@ -22,24 +22,22 @@
 /// Detects accidents, not attacks. The result does not depend on how the bytes were cut into calls only when every
 /// call but the last brings a multiple of eight bytes.
 package struct Digest: Sendable, BitwiseCopyable {
-    package private(set) var value: UInt64
+    @usableFromInline package internal(set) var value: UInt64
 
     @inlinable package init(seed: UInt64 = 0) { self.init(raw: 0x9e37_79b9_7f4a_7c15 ^ seed) }
 
-    @usableFromInline init(raw: UInt64) { value = raw }
+    @inlinable init(raw: UInt64) { value = raw }
 
-    @usableFromInline static func mix(_ a: UInt64, _ b: UInt64) -> UInt64 {
+    @inlinable static func mix(_ a: UInt64, _ b: UInt64) -> UInt64 {
         let product = a.multipliedFullWidth(by: b)
         return product.high ^ product.low
     }
 
-    /// Takes in one word.
-    package mutating func combine(_ word: UInt64) {
+    @inlinable package mutating func combine(_ word: UInt64) {
         value = Self.mix(value ^ word, 0xa076_1d64_78bd_642f) ^ 0xe703_7ed1_a0b4_28db
     }
 
-    /// Takes in bytes, eight at a time.
-    package mutating func combine(_ bytes: UnsafeRawBufferPointer) {
+    @inlinable package mutating func combine(_ bytes: UnsafeRawBufferPointer) {
         let words = bytes.count / 8
         var running = value
         for index in 0..<words {

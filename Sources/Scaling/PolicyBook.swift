@@ -1,0 +1,188 @@
+import Messages
+import StageKit
+import TwinCore
+
+/// All policies of a task: the highest version of each name, whom they match, and the budgets they share. Slots are
+/// never reused, so a resource can remember its policy by slot; a deleted policy keeps its version as a tombstone.
+struct PolicyBook {
+    struct Slot {
+        var name: NameID
+        var version: UInt64
+        /// The JSON as it came; empty when deleted.
+        var text: [UInt8]
+        var policy: Policy?
+        var manual = Manual()
+    }
+
+    /// Units that several policies share.
+    struct Budget {
+        var name: NameID
+        var unitsMax: Int64
+        /// Units held by the resources under it.
+        var held: Int64 = 0
+        /// Units wanted and not granted, by criticality.
+        var unmet: [4 of Int64] = .init(repeating: 0)
+    }
+
+    enum Update {
+        /// Not above the version that is known.
+        case old
+        /// In force from now on; the resource it names (0 = may be any), and whether budgets changed.
+        case changed(slot: Int, namesBefore: NameID, namesNow: NameID, budgets: Bool)
+        case rejected(ScalingError)
+    }
+
+    private(set) var slots: [Slot] = []
+    var budgets: [Budget] = []
+    private var slotByName: [NameID: Int] = [:]
+    /// Slots of live policies that name a resource, by that resource; looked up, never iterated.
+    private var slotsByResource: [NameID: [Int]] = [:]
+    /// Slots of live policies that name none, ascending.
+    private var general: [Int] = []
+    private var textBytes = 0
+    private let settings: ScalingSettings
+
+    init(settings: ScalingSettings) { self.settings = settings }
+
+    func slot(named name: NameID) -> Int? { slotByName[name] }
+
+    /// The terms of a slot, or nil when it is deleted.
+    func terms(_ slot: Int) -> PolicyTerms? { slots[slot].policy?.terms }
+
+    mutating func withManual(_ slot: Int, _ body: (inout Manual) -> Void) { body(&slots[slot].manual) }
+
+    /// Takes a `policy` entry.
+    mutating func update(name: NameID, version: Double, text: UnsafeRawBufferPointer, names: NameTable) -> Update {
+        guard version >= 0, version <= 9_007_199_254_740_992 else {
+            return .rejected(ScalingError(.outOfRange, "the version must be a whole number from 0 to 2^53"))
+        }
+        let version = UInt64(version)
+        let known = slotByName[name]
+        if let known, slots[known].version >= version { return .old }
+        var parsed: Policy?
+        if !text.isEmpty {
+            let before = known.map { slots[$0].text.count } ?? 0
+            guard text.count <= settings.policyBytesMax, textBytes - before + text.count <= settings.policiesBytesMax
+            else {
+                return .rejected(ScalingError(.limit, "the policy, or all policies together, are too large"))
+            }
+            do {
+                parsed = try PolicyParser.parse(text, name: name, version: version, settings: settings, names: names)
+            } catch { return .rejected(error) }
+        }
+        guard known != nil || slots.count < settings.policiesMax else {
+            return .rejected(ScalingError(.limit, "there are more than \(settings.policiesMax) policies"))
+        }
+        return place(parsed, known: known, name: name, version: version, text: [UInt8](text))
+    }
+
+    private mutating func place(
+        _ parsed: Policy?, known: Int?, name: NameID, version: UInt64, text: [UInt8]
+    ) -> Update {
+        let slot = known ?? slots.count
+        if known == nil {
+            slots.append(Slot(name: name, version: version, text: [], policy: nil))
+            slotByName[name] = slot
+        }
+        let before = slots[slot].policy
+        if let before { unlist(slot, before) }
+        textBytes += text.count - slots[slot].text.count
+        slots[slot].version = version
+        slots[slot].text = text
+        slots[slot].policy = parsed
+        if let parsed { list(slot, parsed) }
+        let touchesBudgets = before?.budget != nil || parsed?.budget != nil
+        if touchesBudgets { rebuildBudgets() }
+        return .changed(
+            slot: slot, namesBefore: before?.match.resource ?? parsed?.match.resource ?? 0,
+            namesNow: parsed?.match.resource ?? before?.match.resource ?? 0, budgets: touchesBudgets)
+    }
+
+    private mutating func list(_ slot: Int, _ policy: Policy) {
+        if policy.match.resource != 0 {
+            slotsByResource[policy.match.resource, default: []].append(slot)
+        } else {
+            general.insert(slot, at: general.firstIndex { $0 > slot } ?? general.count)
+        }
+    }
+
+    private mutating func unlist(_ slot: Int, _ policy: Policy) {
+        if policy.match.resource != 0 {
+            slotsByResource[policy.match.resource]?.removeAll { $0 == slot }
+        } else {
+            general.removeAll { $0 == slot }
+        }
+    }
+
+    /// The budgets as the live policies state them; where they differ, the smallest counts. Holdings start at zero.
+    private mutating func rebuildBudgets() {
+        budgets.removeAll(keepingCapacity: true)
+        var index: [NameID: Int] = [:]
+        for slot in slots.indices {
+            guard let stated = slots[slot].policy?.budget else {
+                slots[slot].policy?.terms.budget = -1
+                continue
+            }
+            let place = index[stated.name] ?? budgets.count
+            if place == budgets.count {
+                index[stated.name] = place
+                budgets.append(Budget(name: stated.name, unitsMax: stated.unitsMax))
+            }
+            budgets[place].unitsMax = min(budgets[place].unitsMax, stated.unitsMax)
+            slots[slot].policy?.terms.budget = Int32(place)
+        }
+    }
+
+    /// The slot of the most specific policy for a resource; among equals the first by name; −1 for none.
+    func match(_ cell: UnsafePointer<ResourceCell>, names: NameTable) -> Int32 {
+        var best = -1
+        var bestSpecificity = -1
+        func consider(_ slot: Int) {
+            guard let match = slots[slot].policy?.match, cell.pointee.satisfies(match) else { return }
+            let specificity = match.specificity
+            if specificity < bestSpecificity { return }
+            if specificity == bestSpecificity, !precedes(slots[slot].name, slots[best].name, names) { return }
+            best = slot
+            bestSpecificity = specificity
+        }
+        for slot in slotsByResource[cell.pointee.resource] ?? [] { consider(slot) }
+        for slot in general { consider(slot) }
+        return Int32(best)
+    }
+
+    private func precedes(_ a: NameID, _ b: NameID, _ names: NameTable) -> Bool {
+        names.bytes(of: a).lexicographicallyPrecedes(names.bytes(of: b))
+    }
+
+    func freeze(into coder: inout StateCoder) {
+        coder.write(UInt64(slots.count))
+        for slot in slots {
+            coder.write(UInt64(slot.name))
+            coder.write(slot.version)
+            slot.text.withUnsafeBytes { coder.write(bytes: $0) }
+            withUnsafeBytes(of: slot.manual) { coder.write(bytes: $0) }
+        }
+    }
+
+    /// Reads the policies back; they are parsed again.
+    mutating func restore(from decoder: inout StateDecoder, names: NameTable) throws(StateError) {
+        for _ in 0..<(try decoder.readCount(max: settings.policiesMax)) {
+            let name = NameID(try decoder.readCount(max: names.count))
+            let version = try decoder.readWord()
+            let text = try decoder.readBytes()
+            var policy: Policy?
+            if !text.isEmpty {
+                do {
+                    policy = try PolicyParser.parse(
+                        text, name: name, version: version, settings: settings, names: names)
+                } catch { throw .invalid("a policy in the snapshot: \(error.reason)") }
+            }
+            guard slotByName[name] == nil else { throw .invalid("a policy stands twice") }
+            _ = place(policy, known: nil, name: name, version: version, text: [UInt8](text))
+            let manual = try decoder.readBytes()
+            guard manual.count == MemoryLayout<Manual>.size else { throw .truncated }
+            slots[slots.count - 1].manual = manual.loadUnaligned(as: Manual.self)
+        }
+        rebuildBudgets()
+    }
+}

@@ -1,0 +1,77 @@
+import Messages
+
+/// How to read a quantile of any level out of the six that travel with a forecast: linear in the standard normal
+/// deviate between two neighbours, extended along the last pair beyond 99.9 %.
+///
+/// Golden example: level 0.975 lies between 0.95 and 0.99 with weight (1.960 − 1.645) / (2.326 − 1.645) = 0.462.
+package struct QuantilePick: BitwiseCopyable, Sendable, Equatable {
+    /// The level, 0…1.
+    package let level: Float
+    /// Weight of the upper neighbour; above 1 beyond the last level.
+    package let weight: Float
+    /// Index of the lower neighbour in `QuantileLevels.all`.
+    package let lower: Int32
+    private let spare: Int32 = 0
+
+    /// The levels that may be asked for.
+    package static let levels = 0.5...0.9999
+
+    /// A level outside `levels` is moved to the nearer end.
+    package init(level asked: Double) {
+        let level = asked.isFinite ? min(max(asked, Self.levels.lowerBound), Self.levels.upperBound) : 0.95
+        let deviate = NormalDistribution.deviate(at: level)
+        var index = 0
+        while index < QuantileLevels.count - 2, Self.deviates[index + 1] <= deviate + 1e-8 { index += 1 }
+        self.level = Float(level)
+        weight = Float((deviate - Self.deviates[index]) / (Self.deviates[index + 1] - Self.deviates[index]))
+        lower = Int32(index)
+    }
+
+    /// Standard normal deviates of `QuantileLevels.all`.
+    private static let deviates: [Double] = [
+        -1.2815515655446004, 0, 1.2815515655446004, 1.6448536269514722, 2.3263478740408408, 3.090232306167813,
+    ]
+
+    /// The quantile at this level from the numbers of an outlook; `first` is the index of the 10 % quantile.
+    @inline(__always)
+    func value(in numbers: FloatSlice, first: Int) -> Float {
+        let low = numbers[first &+ Int(lower)]
+        return low + weight * (numbers[first &+ Int(lower) &+ 1] - low)
+    }
+}
+
+/// The standard normal distribution with nothing but the four operations, so that every machine finds the same.
+enum NormalDistribution {
+    /// Cumulative probability by Marsaglia's series (Journal of Statistical Software 11(4), 2004):
+    /// Φ(x) = ½ + φ(x) · (x + x³/3 + x⁵/15 + …). Good to 1e-12 for |x| ≤ 6.
+    static func cumulative(_ x: Double) -> Double {
+        var sum = x
+        var term = x
+        var divisor = 3.0
+        while sum + term * x * x / divisor != sum {
+            term *= x * x / divisor
+            sum += term
+            divisor += 2
+        }
+        return 0.5 + sum * density(x)
+    }
+
+    private static func density(_ x: Double) -> Double {
+        // e^(−x²/2) as the 1024th power of a Taylor step; |step| ≤ 0.018 leaves an error below 1e-13.
+        let step = -x * x / 2 / 1_024
+        var power = 1 + step * (1 + step / 2 * (1 + step / 3 * (1 + step / 4 * (1 + step / 5))))
+        for _ in 0..<10 { power *= power }
+        return power * 0.3989422804014327
+    }
+
+    /// The deviate below which a share `probability` lies, by bisection between −6 and 6.
+    static func deviate(at probability: Double) -> Double {
+        var low = -6.0
+        var high = 6.0
+        for _ in 0..<60 {
+            let middle = (low + high) / 2
+            if cumulative(middle) < probability { low = middle } else { high = middle }
+        }
+        return (low + high) / 2
+    }
+}

@@ -1,0 +1,129 @@
+import Messages
+import StageKit
+import TwinCore
+
+extension ScalingStage {
+    /// What an actuator reports: moves the action on, and says how many units are ready.
+    mutating func receiveOutcome(_ entry: Entry, into out: Emitter) {
+        guard entry.resource != 0, let slot = index.find(entry.resource, 0) else { return }
+        let time = entry.time.milliseconds
+        let cell = cells.write(slot)
+        if let units = Replicas.count(entry.value), cell.pointee.believesUnits(at: time) {
+            cell.pointee.ready = units
+            cell.pointee.readyAt = time
+        }
+        guard cell.pointee.action.isInFlight else { return }
+        var outcomes = OutcomeJSON()
+        outcomes.open(entry.text)
+        guard case .outcome = outcomes.next() else {
+            tally.malformed &+= 1
+            return
+        }
+        var id = actionID(cell.pointee.action.sequence, of: entry.resource, out)
+        let isOurs = id.withUTF8 { $0.elementsEqual(outcomes.outcome.action) }
+        // About an action that has been superseded or given up: only its units count.
+        guard isOurs else { return }
+        switch outcomes.outcome.status {
+        case .accepted, .applied: break
+        case .ready:
+            let isCounted = Replicas.count(entry.value) != nil
+            complete(slot, at: time, ready: isCounted ? nil : cell.pointee.action.to, into: out)
+        case .failed: failWithBackoff(slot, status: "failed", at: time, into: out)
+        case .unschedulable: failWithBackoff(slot, status: "unschedulable", at: time, into: out)
+        case .timeout: fail(slot, status: "timeout", at: time, into: out)
+        }
+    }
+
+    /// The action has come true: the lead time is learned, the effect is measured at the next evaluation.
+    mutating func complete(_ slot: Int, at time: Int64, ready: Int32?, into out: Emitter) {
+        let cell = cells.write(slot)
+        let action = cell.pointee.action
+        let lead =
+            Double(EventTime(milliseconds: time).milliseconds(since: EventTime(milliseconds: action.issuedAt)))
+            / 1_000
+        if action.to > action.from, settings.actuation == .reported { cell.pointee.lead.learn(seconds: lead) }
+        if let ready {
+            cell.pointee.ready = ready
+            cell.pointee.readyAt = max(cell.pointee.readyAt, time)
+        }
+        cell.pointee.effect = EffectCell(
+            offset: action.offset, index: action.index, readyAt: time, from: action.from, to: action.to,
+            expectedUtilisation: action.expectedUtilisation, expectedLeadSeconds: action.expectedLeadSeconds,
+            cameLeadSeconds: Float(max(lead, 0)))
+        cell.pointee.failures = 0
+        cell.pointee.backoffUntil = .min
+        endAction(slot)
+    }
+
+    /// The action has come to nothing.
+    mutating func fail(_ slot: Int, status: StaticString, at time: Int64, into out: Emitter) {
+        let cell = cells.read(slot).pointee
+        let lead = Double(
+            EventTime(milliseconds: time).milliseconds(since: EventTime(milliseconds: cell.action.issuedAt)))
+        let result = ActionResult(
+            action: actionID(cell.action.sequence, of: cell.resource, out), status: status, from: cell.action.from,
+            to: cell.action.to, ready: cell.ready, expectedUtilisation: Double(cell.action.expectedUtilisation),
+            cameUtilisation: .nan, expectedLeadSeconds: Double(cell.action.expectedLeadSeconds),
+            cameLeadSeconds: lead / 1_000)
+        write(result, resource: cell.resource, time: time, into: out)
+        endAction(slot)
+    }
+
+    /// As `fail`, and larger numbers are not asked for again for a while that doubles each time.
+    private mutating func failWithBackoff(_ slot: Int, status: StaticString, at time: Int64, into out: Emitter) {
+        fail(slot, status: status, at: time, into: out)
+        let cell = cells.write(slot)
+        let doublings = min(cell.pointee.failures, 16)
+        let seconds = min(settings.backoffSeconds << Int64(doublings), settings.backoffSecondsMax)
+        cell.pointee.failures = min(cell.pointee.failures + 1, 1_000)
+        // Never further from the resource's own present than an hour, whatever the actuator's clock says.
+        let present = EventTime(milliseconds: cell.pointee.evaluatedAt)
+        let start = max(min(time, present.advanced(byMilliseconds: 3_600_000).milliseconds), present.milliseconds)
+        cell.pointee.backoffUntil =
+            EventTime(milliseconds: start).advanced(byMilliseconds: seconds * 1_000).milliseconds
+    }
+
+    private mutating func endAction(_ slot: Int) {
+        let cell = cells.write(slot)
+        cell.pointee.action.offset = -1
+        // The next outlook may act on what has come of it.
+        cell.pointee.nextDue = .min
+    }
+
+    /// Where nothing reports: an action is done when the declared delay has passed.
+    mutating func settleAssumed(_ slot: Int, now: Int64, _ terms: PolicyTerms, into out: Emitter) {
+        let action = cells.read(slot).pointee.action
+        guard action.isInFlight else { return }
+        let delay = action.to > action.from ? max(terms.provisioningDelaySeconds, 0) * 1_000 : 0
+        let due = action.issuedAt &+ Int64(delay)
+        if now >= due { complete(slot, at: due, ready: action.to, into: out) }
+    }
+
+    /// At the first evaluation after an action came true: what was expected of it, and what came.
+    mutating func measureEffect(_ slot: Int, _ evaluation: Evaluation, into out: Emitter) {
+        guard cells.read(slot).pointee.effect.isDue else { return }
+        let cell = cells.write(slot).pointee
+        let effect = cell.effect
+        guard cell.view.time > effect.readyAt || settings.actuation == .assumed else { return }
+        cells.write(slot).pointee.effect.offset = -1
+        let result = ActionResult(
+            action: actionID(Sequence(offset: effect.offset, index: effect.index), of: cell.resource, out),
+            status: "ready", from: effect.from, to: effect.to, ready: cell.ready,
+            expectedUtilisation: Double(effect.expectedUtilisation),
+            cameUtilisation: evaluation.utilisation(of: cell.view.level, replicas: evaluation.ready),
+            expectedLeadSeconds: Double(effect.expectedLeadSeconds), cameLeadSeconds: Double(effect.cameLeadSeconds))
+        write(result, resource: cell.resource, time: evaluation.now, into: out)
+    }
+
+    private mutating func write(_ result: ActionResult, resource: NameID, time: Int64, into out: Emitter) {
+        let partition = partition(of: resource, topic: .decisions)
+        let names = self.names
+        out.record(to: .decisions, partition: partition, key: resource) { writer, sequence in
+            DecisionJSON.begin(
+                &writer, id: Self.id(sequence, "d", partition, out), type: "io.twinscale.decision.v1",
+                subject: names.bytes(of: resource), time: time)
+            result.write(into: &writer, resource: names.bytes(of: resource))
+            DecisionJSON.end(&writer)
+        }
+    }
+}

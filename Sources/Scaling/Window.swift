@@ -1,0 +1,81 @@
+import Messages
+
+/// Demand between now and the end of the window, read from an outlook's numbers: straight lines between the present
+/// level and the horizons.
+struct Window {
+    /// The end of the window, seconds from now.
+    let seconds: Float
+
+    /// Fills the forecast's part of a view. Numbers that are not finite leave it unusable.
+    func read(_ numbers: FloatSlice, horizons: Int, terms: PolicyTerms, into view: inout View) {
+        view.windowSeconds = seconds
+        var peak = -Float.infinity
+        var upper = -Float.infinity
+        var before = Knot(level: Float(view.level))
+        var isSound = horizons > 0
+        var isEnded = false
+        for horizon in 0..<horizons {
+            let block = ForecastNumbers.block(horizon)
+            var knot = Knot(
+                seconds: numbers[block], mean: numbers[block &+ 1],
+                predicted: terms.quantile.value(in: numbers, first: block &+ 2),
+                upper: terms.upperQuantile.value(in: numbers, first: block &+ 2),
+                influence: numbers[ForecastNumbers.influence(horizon, of: horizons)])
+            guard knot.isFinite, knot.seconds > before.seconds else {
+                isSound = false
+                break
+            }
+            if knot.seconds >= seconds {
+                knot = before.towards(knot, seconds: seconds)
+                isEnded = true
+            }
+            if knot.predicted > peak {
+                peak = knot.predicted
+                view.horizonSeconds = knot.seconds
+                view.influence = knot.influence
+            }
+            upper = max(upper, knot.upper)
+            before = knot
+            if isEnded { break }
+        }
+        guard isSound else {
+            (view.predicted, view.upper, view.mean) = (.nan, .nan, .nan)
+            (view.influence, view.influenceAtEnd, view.horizonSeconds) = (0, 0, 0)
+            return
+        }
+        view.predicted = peak
+        view.upper = max(upper, peak)
+        view.mean = before.mean
+        view.influenceAtEnd = before.influence
+    }
+
+    private struct Knot {
+        var seconds: Float
+        var mean: Float
+        var predicted: Float
+        var upper: Float
+        var influence: Float
+
+        init(seconds: Float, mean: Float, predicted: Float, upper: Float, influence: Float) {
+            self.seconds = seconds
+            self.mean = mean
+            self.predicted = predicted
+            self.upper = upper
+            self.influence = influence
+        }
+
+        /// The present: everything is the level, nothing is added.
+        init(level: Float) { self.init(seconds: 0, mean: level, predicted: level, upper: level, influence: 0) }
+
+        var isFinite: Bool { (seconds + mean + predicted + upper + influence).isFinite }
+
+        func towards(_ other: Knot, seconds wanted: Float) -> Knot {
+            let share = (wanted - seconds) / (other.seconds - seconds)
+            return Knot(
+                seconds: wanted, mean: mean + share * (other.mean - mean),
+                predicted: predicted + share * (other.predicted - predicted),
+                upper: upper + share * (other.upper - upper),
+                influence: influence + share * (other.influence - influence))
+        }
+    }
+}

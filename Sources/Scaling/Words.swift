@@ -1,0 +1,159 @@
+import Messages
+import StageKit
+
+/// A number for people: about four digits, never an exponent.
+func short(_ value: Double) -> String {
+    guard value.isFinite else { return value.isNaN ? "unknown" : "unbounded" }
+    var scale = 1.0
+    var magnitude = value.magnitude
+    while magnitude < 1_000, magnitude > 0, scale < 1e6 {
+        magnitude *= 10
+        scale *= 10
+    }
+    var bytes: [UInt8] = []
+    PlainDecimal.append((value * scale).rounded() / scale, to: &bytes)
+    return String(decoding: bytes, as: UTF8.self)
+}
+
+/// A duration for people.
+func duration(seconds: Double) -> String {
+    if seconds >= 7_200, seconds.truncatingRemainder(dividingBy: 3_600) == 0 { return "\(short(seconds / 3_600)) h" }
+    if seconds >= 120, seconds.truncatingRemainder(dividingBy: 60) == 0 { return "\(short(seconds / 60)) min" }
+    return "\(short(seconds)) s"
+}
+
+/// What an explanation is written from; copied out of the state at the moment of the decision.
+struct Account {
+    let cell: ResourceCell
+    let evaluation: Evaluation
+    let terms: PolicyTerms
+    let names: NameTable
+    /// The command that binds, if one does.
+    let command: CommandLedger.Record?
+
+    var metric: String { cell.metric == 0 ? "the metric" : names.text(of: cell.metric) }
+    var percent: String { "\(short(terms.targetUtilisation * 100)) %" }
+    var quantileName: String { "q\(short(Double(terms.quantile.level) * 100))" }
+    private var horizon: String { duration(seconds: Double(cell.view.horizonSeconds)) }
+    private var code: ForecastCode { ForecastCode(raw: cell.view.code) }
+
+    /// One sentence: what asks for the number, and what changed it on the way.
+    var reason: String {
+        var text = cause
+        if evaluation.abstention == .none, !evaluation.usesForecast, evaluation.driver != .manual { text += distrust }
+        for index in 0..<evaluation.stepCount {
+            let step = evaluation.steps[index]
+            if step.limit != .manualSet { text += "; " + words(step) }
+        }
+        if evaluation.shortfall > 0 { text += "; \(evaluation.shortfall) short" }
+        return text
+    }
+
+    private var distrust: String {
+        if code.isDistrusted { return "; the forecast is distrusted after a drift, so the present level decides" }
+        if code.isYoung { return "; the forecast is too young, so the present level decides" }
+        return "; there is no usable forecast, so the present level decides"
+    }
+
+    private var cause: String {
+        let level = short(cell.view.level * evaluation.scale)
+        let ready = "(\(evaluation.ready) ready)"
+        switch evaluation.driver {
+        case .manual: return "\(owner) set \(evaluation.manual)\(why)"
+        case .predictive:
+            let value = short(Double(cell.view.predicted) * evaluation.scale)
+            return
+                "\(quantileName) of \(metric) in \(horizon), \(value), needs "
+                + "\(evaluation.predictive) at \(percent) \(ready)\(neighbours(cell.view.influence))"
+        case .reactive: return "\(metric) at \(level) now needs \(evaluation.reactive) at \(percent) \(ready)"
+        case .threshold: return thresholdCause + " \(ready)"
+        case .hold: return holdCause(level)
+        }
+    }
+
+    private var thresholdCause: String {
+        let load = evaluation.predictedLoad(cell, terms) * evaluation.scale
+        let isUp = evaluation.threshold > evaluation.base
+        let share = isUp ? terms.scalingThreshold : terms.underutilisationThreshold
+        let bound = short(evaluation.capacity * Double(evaluation.base) * share)
+        return "predicted \(metric) of \(short(load)) is \(isUp ? "above" : "below") \(bound), "
+            + "\(short(share * 100)) % of the capacity of \(evaluation.base)\(neighbours(cell.view.influenceAtEnd))"
+    }
+
+    private func holdCause(_ level: String) -> String {
+        switch evaluation.abstention {
+        case .stale: return "\(metric) is stale; \(evaluation.base) stay, as silence is no sign of low demand"
+        case .missing: return "\(metric) is missing; \(evaluation.base) stay, as absence is no sign of low demand"
+        case .noLevel: return "\(metric) has no level; \(evaluation.base) stay"
+        case .noCapacity: return "no capacity per replica is declared, so \(metric) says nothing about replicas"
+        case .none: break
+        }
+        if terms.usesThresholds {
+            let load = short(evaluation.predictedLoad(cell, terms) * evaluation.scale)
+            return "predicted \(metric) of \(load) is between both thresholds of \(evaluation.base)"
+        }
+        guard evaluation.usesForecast else { return "\(metric) at \(level) now suits \(evaluation.base) at \(percent)" }
+        let value = short(Double(cell.view.predicted) * evaluation.scale)
+        return "\(metric) at \(level) now and its \(quantileName), \(value), suit \(evaluation.base) at \(percent)"
+    }
+
+    private func neighbours(_ influence: Float) -> String {
+        influence == 0 || !influence.isFinite ? "" : "; neighbours add \(short(Double(influence) * evaluation.scale))"
+    }
+
+    private var owner: String {
+        guard let command, !command.owner.isEmpty else { return "an operator" }
+        return String(decoding: command.owner, as: UTF8.self)
+    }
+
+    private var why: String {
+        guard let command, !command.reason.isEmpty else { return "" }
+        return " (\(String(decoding: command.reason, as: UTF8.self)))"
+    }
+
+    private func words(_ step: Evaluation.Step) -> String {
+        let after = step.after
+        switch step.limit {
+        case .manualSet: return "\(owner) set \(after)"
+        case .manualHold: return "\(owner) holds \(after)\(why)"
+        case .manualFloor: return "raised to the floor \(after) set by hand"
+        case .manualCeiling: return "lowered to the ceiling \(after) set by hand"
+        case .minimum: return "raised to the minimum \(after)"
+        case .maximum: return "capped at the maximum \(after)"
+        case .consolidation: return "only down to \(after), as the upper quantile would not fit fewer"
+        case .stabilisationUp:
+            return "only \(after), the smallest proposal of the last \(window(terms.stabilisationUp))"
+        case .stabilisationDown:
+            return "still \(after), the largest proposal of the last \(window(terms.stabilisationDown))"
+        case .stepUp, .stepDown: return "one step to \(after)"
+        case .cooldownUp: return "\(after) until \(window(terms.cooldownUp)) after the last action"
+        case .cooldownDown: return "\(after) until \(window(terms.cooldownDown)) after the last action"
+        case .flapBudget: return "\(after), as direction changed too often within the hour"
+        case .backoff: return "\(after), as the last action could not be carried out"
+        case .pauseUp: return "\(after), as scaling up is paused\(why)"
+        case .pauseDown: return "\(after), as scaling down is paused\(why)"
+        case .sharedBudget: return "\(after), all that the shared budget has left"
+        case .actionInFlight: return "\(after) until the action under way has ended"
+        case .rejected: return "\(after), as the proposal was rejected"
+        }
+    }
+
+    private func window(_ milliseconds: Int64) -> String { duration(seconds: Double(milliseconds) / 1_000) }
+
+    /// What the world would have to do for another number.
+    var whatWouldChange: String {
+        guard evaluation.capacity > 0 else { return "a policy with capacityPerReplica" }
+        if evaluation.abstention != .none { return "a fresh sample of \(metric)" }
+        let count = Double(evaluation.desired)
+        if terms.usesThresholds {
+            let up = short(evaluation.capacity * count * terms.scalingThreshold)
+            let down = short(evaluation.capacity * count * terms.underutilisationThreshold)
+            return "up when predicted \(metric) exceeds \(up), down below \(down)"
+        }
+        let what = evaluation.usesForecast ? "\(quantileName) of \(metric)" : metric
+        let up = "up when \(what) exceeds \(short(evaluation.perReplica * count))"
+        guard evaluation.desired > terms.minimum else { return up }
+        let wait = terms.stabilisationDown > 0 ? " for \(window(terms.stabilisationDown))" : ""
+        return up + ", down when it falls below \(short(evaluation.perReplica * (count - 1)))\(wait)"
+    }
+}

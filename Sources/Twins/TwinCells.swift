@@ -1,0 +1,105 @@
+import Forecasting
+import Messages
+import TwinCore
+
+/// A twin: what is known of one resource, without its series.
+struct ResourceCell: BitwiseCopyable {
+    static let tagsMax = 16
+    static let none: Int32 = -1
+
+    /// The planned events whose scope it is in, by place.
+    var eventMask: UInt64 = 0
+    /// Event time of the newest sample.
+    var lastTime: Int64 = 0
+    /// Event time of the last summary.
+    var summaryTime: Int64 = 0
+    /// Event time of the last word on ready units.
+    var supplyTime: Int64 = .min
+    /// Names of tag keys and of their values.
+    var tagKeys: [16 of UInt32] = InlineArray(repeating: 0)
+    var tagValues: [16 of UInt32] = InlineArray(repeating: 0)
+    /// 0 marks a free cell.
+    var name: UInt32
+    var locality: UInt32 = 0
+    var className: UInt32 = 0
+    /// Head of the list of its series.
+    var firstSeries: Int32 = none
+    /// The next free cell, of a free one.
+    var nextFree: Int32 = none
+    /// Units that are ready; NaN if unknown.
+    var readyUnits: Float = .nan
+    var tagCount: UInt16 = 0
+    var seriesCount: UInt16 = 0
+    /// 0 unknown, 1 low, 2 normal, 3 high, 4 critical; as its tag `criticality` says.
+    var criticality: UInt8 = 0
+    /// Counts outcomes, so that each series can mark its next forecast.
+    var capacityMoves: UInt8 = 0
+    var isSummarised: UInt8 = 0
+    /// It lives in another partition now; its cells are freed at the next look for expired twins.
+    var isGone: UInt8 = 0
+
+    init(name: UInt32) { self.name = name }
+}
+
+/// One metric of a twin.
+struct SeriesCell: BitwiseCopyable {
+    var model = SeriesModel()
+    var history = History()
+    var times = TimeRing()
+    /// Event time of the newest accepted sample.
+    var lastTime: Int64 = .min
+    /// A counter's last reading and its time.
+    var counterValue: Double = 0
+    var counterTime: Int64 = .min
+    /// Planned events in force at the last sample, by place.
+    var activeEvents: UInt64 = 0
+    /// Slot of its resource.
+    var resource: Int32
+    /// 0 marks a free cell.
+    var metric: UInt32
+    /// The next series of the resource, or the next free cell of a free one.
+    var next: Int32 = ResourceCell.none
+    /// Last value, in the unit that is forecast.
+    var level: Float = 0
+    /// What the events in force multiply demand by: as announced, and as measured.
+    var announced: Float = 1
+    var factor: Float = 1
+    /// Steps for which the model does not learn, as an event has just begun.
+    var holdSteps: UInt8 = 0
+    var quality: UInt8 = DataQuality.missing.rawValue
+    var role: UInt8
+    var isCounter: UInt8
+    /// Demand is counted as utilisation times ready units.
+    var countsUnits: UInt8 = 0
+    var capacityMoves: UInt8 = 0
+    /// As last said in a summary.
+    var saidDistrusted: UInt8 = 0
+    var saidQuality: UInt8 = DataQuality.missing.rawValue
+
+    init(resource: Int32, metric: UInt32, code: SampleCode) {
+        self.resource = resource
+        self.metric = metric
+        role = code.role.rawValue
+        isCounter = code.isCounter ? 1 : 0
+    }
+}
+
+extension UnsafeMutablePointer<SeriesCell> {
+    /// The moment at which the series' quality changes if no sample comes: after three steps it is stale.
+    @inline(__always)
+    var due: Int64 {
+        guard pointee.metric != 0, pointee.lastTime != .min else { return .max }
+        if pointee.quality == DataQuality.fresh.rawValue {
+            let step = pointee.model.stepMilliseconds
+            return pointee.lastTime &+ 3 &* (step > 0 ? Int64(step) : 60_000)
+        }
+        return pointee.quality == DataQuality.stale.rawValue ? missingTime : .max
+    }
+
+    /// The model's word, read in place: its own accessor would copy the model first.
+    @inline(__always)
+    var isDistrusted: Bool { pointee.model.flags & 1 != 0 }
+
+    /// The moment at which it is missing: after 20 steps, and at least 15 minutes.
+    var missingTime: Int64 { pointee.lastTime &+ max(20 &* Int64(pointee.model.stepMilliseconds), 900_000) }
+}

@@ -1,0 +1,121 @@
+import Messages
+import StageKit
+import TwinCore
+
+extension TwinStage {
+    /// The slot of a twin, made if it is new; nil when there is no room.
+    mutating func resourceSlot(_ name: NameID) -> Int? {
+        if let slot = resourceIndex.find(name, 0) { return slot }
+        var cell = ResourceCell(name: name)
+        cell.eventMask = events.mask(of: cell)
+        let slot: Int
+        if freeResource >= 0 {
+            slot = Int(freeResource)
+            freeResource = resources.read(slot).pointee.nextFree
+            resources.write(slot).pointee = cell
+        } else {
+            guard let added = resources.append(cell) else {
+                count.resourcesRefused &+= 1
+                return nil
+            }
+            slot = added
+        }
+        resourceIndex.insert(name, 0, slot)
+        return slot
+    }
+
+    /// The slot of a series, made if it is new; nil when there is no room.
+    mutating func seriesSlot(_ resource: NameID, _ metric: NameID, _ code: SampleCode) -> Int? {
+        if let slot = seriesIndex.find(resource, metric) { return slot }
+        guard let owner = resourceSlot(resource) else { return nil }
+        guard Int(resources.read(owner).pointee.seriesCount) < settings.seriesPerResourceMax else {
+            count.seriesRefused &+= 1
+            return nil
+        }
+        var cell = SeriesCell(resource: Int32(owner), metric: metric, code: code)
+        cell.next = resources.read(owner).pointee.firstSeries
+        cell.capacityMoves = resources.read(owner).pointee.capacityMoves
+        let slot: Int
+        if freeSeries >= 0 {
+            slot = Int(freeSeries)
+            freeSeries = series.read(slot).pointee.next
+            series.write(slot).pointee = cell
+        } else {
+            guard let added = series.append(cell) else {
+                count.seriesRefused &+= 1
+                return nil
+            }
+            slot = added
+            dues.append(.max)
+        }
+        seriesIndex.insert(resource, metric, slot)
+        let twin = resources.write(owner)
+        twin.pointee.firstSeries = Int32(slot)
+        twin.pointee.seriesCount &+= 1
+        return slot
+    }
+
+    /// Marks a twin's cells free for reuse. The index still points at them until it is rebuilt.
+    mutating func release(_ slot: Int) {
+        var next = resources.read(slot).pointee.firstSeries
+        while next >= 0 {
+            let place = Int(next)
+            next = series.read(place).pointee.next
+            var empty = SeriesCell(resource: ResourceCell.none, metric: 0, code: SampleCode(raw: 0))
+            empty.next = freeSeries
+            series.write(place).pointee = empty
+            freeSeries = Int32(place)
+            dues[place] = .max
+        }
+        var empty = ResourceCell(name: 0)
+        empty.nextFree = freeResource
+        resources.write(slot).pointee = empty
+        freeResource = Int32(slot)
+    }
+
+    /// A resource that lives in another partition from now on: it falls silent here, and its cells are freed at the
+    /// next look for expired twins. If it speaks here again before, nothing was lost.
+    mutating func forget(_ name: NameID) {
+        guard name != 0, let slot = resourceIndex.find(name, 0) else { return }
+        resources.write(slot).pointee.isGone = 1
+        var next = resources.read(slot).pointee.firstSeries
+        while next >= 0 {
+            let cell = series.write(Int(next))
+            cell.pointee.quality = DataQuality.missing.rawValue
+            dues[Int(next)] = .max
+            next = cell.pointee.next
+        }
+    }
+
+    /// Forgets twins whose last sample is older than a moment, with a tombstone for their summaries, and those that
+    /// are gone, whose summaries now come from elsewhere.
+    mutating func expire(before moment: Int64, into out: Emitter) {
+        var hasReleased = false
+        for slot in 0..<resources.count where resources.read(slot).pointee.name != 0 {
+            let cell = resources.read(slot).pointee
+            let isOld = cell.lastTime < moment && cell.supplyTime < moment
+            guard isOld || cell.isGone != 0 else { continue }
+            if cell.isSummarised != 0 && cell.isGone == 0 {
+                out.tombstone(to: .twins, partition: summaryPartition(of: cell.name), key: cell.name)
+            }
+            release(slot)
+            hasReleased = true
+            count.expired &+= 1
+        }
+        if hasReleased { rebuildIndex() }
+    }
+
+    /// The index from the cells alone.
+    mutating func rebuildIndex() {
+        resourceIndex = PairIndex()
+        seriesIndex = PairIndex()
+        for slot in 0..<resources.count where resources.read(slot).pointee.name != 0 {
+            resourceIndex.insert(resources.read(slot).pointee.name, 0, slot)
+        }
+        for slot in 0..<series.count where series.read(slot).pointee.metric != 0 {
+            let cell = series.read(slot)
+            let owner = resources.read(Int(cell.pointee.resource)).pointee.name
+            seriesIndex.insert(owner, cell.pointee.metric, slot)
+        }
+    }
+}

@@ -1,0 +1,179 @@
+import Forecasting
+import Messages
+import StageKit
+import TwinCore
+
+extension TwinStage {
+    /// A change was found: the model distrusts what it knew and learns from the steps since.
+    mutating func receiveRetrain(_ entry: Entry, into out: Emitter) {
+        guard entry.resource != 0, let slot = seriesIndex.find(entry.resource, entry.object) else { return }
+        let cell = series.write(slot)
+        guard cell.pointee.model.steps > 0 else { return }
+        count.retrainings &+= 1
+        let known = cell.pointee.history.steps(since: entry.time.milliseconds, into: steps)
+        if cell.pointee.activeEvents != 0 {
+            let factor = max(cell.pointee.factor, 0.01)
+            for index in 0..<known { steps[index] /= factor }
+        }
+        cell.pointee.model.retrain(since: UnsafeBufferPointer(start: steps, count: known), plan: plan)
+        emitForecast(slot, isMeasured: false, into: out)
+        summariseIfDue(slot, at: cell.pointee.lastTime, into: out)
+    }
+
+    /// What an actuator reports: how many units are ready.
+    mutating func receiveOutcome(_ entry: Entry) {
+        guard entry.resource != 0, let slot = resourceIndex.find(entry.resource, 0) else { return }
+        guard entry.value >= 0, entry.value <= 1e9 else { return }
+        let cell = resources.write(slot)
+        guard entry.time.milliseconds >= cell.pointee.supplyTime else { return }
+        cell.pointee.supplyTime = entry.time.milliseconds
+        if cell.pointee.readyUnits != Float(entry.value) { cell.pointee.capacityMoves &+= 1 }
+        cell.pointee.readyUnits = Float(entry.value)
+    }
+
+    /// A planned event: kept, replaced or called off.
+    mutating func receiveEvent(_ entry: Entry) {
+        guard entry.object != 0 else { return }
+        var event = PlannedEvent()
+        var isCancelled = entry.value == 0
+        if !isCancelled {
+            eventReader.open(entry.text)
+            guard case .event = eventReader.next() else {
+                count.eventsRefused &+= 1
+                return
+            }
+            isCancelled = eventReader.event.isCancelled
+            event.uplift = Float(min(max(eventReader.event.uplift, 0), EventJSON.upliftMax))
+            event.start = eventReader.event.start.milliseconds
+            event.end = eventReader.event.end.milliseconds
+            guard setScope(of: &event) else {
+                count.eventsRefused &+= 1
+                return
+            }
+        }
+        if isCancelled {
+            if let place = events.remove(id: entry.object) { clearEvents(1 << UInt64(place)) }
+            return
+        }
+        event.id = entry.object
+        guard event.end > sweptTo, let place = events.set(event) else {
+            count.eventsRefused &+= 1
+            return
+        }
+        let bit: UInt64 = 1 << UInt64(place)
+        for slot in 0..<resources.count where resources.read(slot).pointee.name != 0 {
+            let covered = event.covers(resources.read(slot).pointee) ? bit : 0
+            guard resources.read(slot).pointee.eventMask & bit != covered else { continue }
+            resources.write(slot).pointee.eventMask ^= bit
+        }
+    }
+
+    /// Turns the event's scope into names; false if there is no room for them.
+    private mutating func setScope(of event: inout PlannedEvent) -> Bool {
+        let read = eventReader.event
+        guard let value = names.intern(read.scopeValue) else { return false }
+        event.value = value
+        if read.scopeKey.spells("resource") || read.scopeKey.spells("service") {
+            event.scope = .resource
+        } else if read.scopeKey.spells("class") {
+            event.scope = .className
+        } else if read.scopeKey.spells("locality") {
+            event.scope = .locality
+        } else {
+            guard let key = names.intern(read.scopeKey) else { return false }
+            event.scope = .tag
+            event.key = key
+        }
+        return true
+    }
+
+    /// Takes events out of all twins' masks.
+    mutating func clearEvents(_ mask: UInt64) {
+        for slot in 0..<resources.count where resources.read(slot).pointee.eventMask & mask != 0 {
+            resources.write(slot).pointee.eventMask &= ~mask
+        }
+    }
+
+    /// Identity: locality, class and tags. Tags that are not in the text are what they were.
+    mutating func receiveTags(_ entry: Entry) {
+        guard entry.resource != 0, let slot = resourceSlot(entry.resource) else { return }
+        var cell = resources.read(slot).pointee
+        if entry.object != 0 { cell.locality = entry.object }
+        if cell.lastTime == 0 { cell.lastTime = entry.time.milliseconds }
+        readTags(entry.text, into: &cell)
+        cell.eventMask = events.mask(of: cell)
+        resources.write(slot).pointee = cell
+    }
+
+    private mutating func readTags(_ text: UnsafeRawBufferPointer, into cell: inout ResourceCell) {
+        var reader = JSONReader(text)
+        guard (try? reader.enterObject()) != nil else { return }
+        while let found = try? reader.nextKey() {
+            let key = reader.raw(found)
+            if key.spells("class"), reader.peekKind() == .string {
+                guard let string = try? reader.readString() else { return }
+                if let name = intern(string, of: reader) { cell.className = name }
+            } else if key.spells("tags"), reader.peekKind() == .object {
+                guard readTagObject(&reader, into: &cell) else { return }
+            } else {
+                guard (try? reader.skipValue()) != nil else { return }
+            }
+        }
+    }
+
+    /// Reads the object of tags; false if it ends in the middle.
+    private mutating func readTagObject(_ reader: inout JSONReader, into cell: inout ResourceCell) -> Bool {
+        guard (try? reader.enterObject()) != nil else { return false }
+        cell.tagCount = 0
+        cell.criticality = 0
+        cell.tagKeys = InlineArray(repeating: 0)
+        cell.tagValues = InlineArray(repeating: 0)
+        while let found = try? reader.nextKey() {
+            guard reader.peekKind() == .string else {
+                guard (try? reader.skipValue()) != nil else { return false }
+                continue
+            }
+            guard let string = try? reader.readString() else { return false }
+            if reader.raw(found).spells("criticality") {
+                cell.criticality = Self.criticality(reader.raw(string))
+            }
+            let place = Int(cell.tagCount)
+            guard place < ResourceCell.tagsMax, let key = intern(found, of: reader),
+                let value = intern(string, of: reader)
+            else {
+                count.tagsRefused &+= 1
+                continue
+            }
+            cell.tagKeys[place] = key
+            cell.tagValues[place] = value
+            cell.tagCount &+= 1
+        }
+        return true
+    }
+
+    private static func criticality(_ word: UnsafeRawBufferPointer) -> UInt8 {
+        if word.spells("low") { return 1 }
+        if word.spells("normal") { return 2 }
+        if word.spells("high") { return 3 }
+        return word.spells("critical") ? 4 : 0
+    }
+
+    /// The number of a string of the text, decoded if it must be.
+    private func intern(_ string: JSONString, of reader: JSONReader) -> NameID? {
+        guard string.hasEscapes else { return names.intern(reader.raw(string)) }
+        let names = self.names
+        return withUnsafeTemporaryAllocation(byteCount: NameTable.nameBytesMax, alignment: 1) { room in
+            guard let count = try? reader.decode(string, into: room) else { return nil }
+            return names.intern(UnsafeRawBufferPointer(rebasing: room[..<count]))
+        }
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// Whether these bytes spell a word.
+    func spells(_ word: StaticString) -> Bool {
+        guard count == word.utf8CodeUnitCount else { return false }
+        for index in 0..<count where self[index] != word.utf8Start[index] { return false }
+        return true
+    }
+}

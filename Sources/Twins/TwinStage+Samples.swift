@@ -1,0 +1,166 @@
+import Forecasting
+import Messages
+import StageKit
+import TwinCore
+
+extension TwinStage {
+    mutating func receiveSample(_ entry: Entry, into out: Emitter) {
+        guard entry.value.magnitude <= Self.valueMax, entry.resource != 0, entry.object != 0,
+            EventTime.plausible.contains(entry.time)
+        else {
+            count.invalid &+= 1
+            return
+        }
+        let code = SampleCode(raw: entry.code)
+        let time = entry.time.milliseconds
+        if code.role == .supply { return receiveSupply(entry.resource, units: entry.value, time: time) }
+        guard let slot = seriesSlot(entry.resource, entry.object, code) else { return }
+        let cell = series.write(slot)
+        if cell.pointee.role != code.role.rawValue || (cell.pointee.isCounter != 0) != code.isCounter {
+            adopt(code, cell)
+        }
+        if cell.pointee.lastTime != .min && time <= cell.pointee.lastTime {
+            return receiveLate(entry.value, at: time, cell)
+        }
+        count.accepted &+= 1
+        cell.pointee.times.append(time, after: cell.pointee.lastTime == .min ? time : cell.pointee.lastTime)
+        cell.pointee.lastTime = time
+        let twin = resources.write(Int(cell.pointee.resource))
+        if time > twin.pointee.lastTime { twin.pointee.lastTime = time }
+        twin.pointee.isGone = 0
+
+        guard let measured = measure(entry.value, at: time, cell) else {
+            dues[slot] = cell.due
+            return
+        }
+        let value = demand(measured, cell, units: twin.pointee.readyUnits)
+        let fed = withoutEvents(value, at: time, cell, mask: twin.pointee.eventMask)
+        let opens =
+            if let fed {
+                cell.pointee.model.fold(fed, at: time, plan: plan)
+            } else {
+                cell.pointee.model.pass(to: time, plan: plan)
+            }
+        cell.pointee.level = Float(value)
+        cell.pointee.history.append(Float(value), at: time, opens: opens, step: Int64(cell.pointee.model.stepMilliseconds))
+        cell.pointee.quality = DataQuality.fresh.rawValue
+        dues[slot] = cell.due
+        emitForecast(slot, isMeasured: true, into: out)
+        summariseIfDue(slot, at: time, into: out)
+    }
+
+    /// The metric is declared otherwise from now on: what was learned in another meaning is dropped.
+    private mutating func adopt(_ code: SampleCode, _ cell: UnsafeMutablePointer<SeriesCell>) {
+        let isOtherUnit = (cell.pointee.isCounter != 0) != code.isCounter || cell.pointee.countsUnits != 0
+        cell.pointee.role = code.role.rawValue
+        cell.pointee.isCounter = code.isCounter ? 1 : 0
+        guard isOtherUnit else { return }
+        cell.pointee.counterTime = .min
+        cell.pointee.countsUnits = 0
+        cell.pointee.model = SeriesModel()
+        cell.pointee.history = History()
+    }
+
+    /// A gauge's value, or the rate of a counter per second; nil for a counter's first reading. A reading below the
+    /// one before means that the counter began again at 0.
+    private mutating func measure(
+        _ value: Double, at time: Int64, _ cell: UnsafeMutablePointer<SeriesCell>
+    ) -> Double? {
+        guard cell.pointee.isCounter != 0 else { return value }
+        let before = cell.pointee.counterValue
+        let since = cell.pointee.counterTime
+        cell.pointee.counterValue = value
+        cell.pointee.counterTime = time
+        guard since != .min, time > since else { return nil }
+        var grown = value - before
+        if grown < 0 {
+            count.counterResets &+= 1
+            grown = max(value, 0)
+        }
+        return grown * 1_000 / Double(time &- since)
+    }
+
+    /// Utilisation counts as demand once ready units are known.
+    private func demand(_ value: Double, _ cell: UnsafeMutablePointer<SeriesCell>, units: Float) -> Double {
+        guard cell.pointee.role == MetricRole.utilisation.rawValue, units >= 0 else { return value }
+        if cell.pointee.countsUnits == 0 {
+            guard units > 0 else { return value }
+            cell.pointee.countsUnits = 1
+            cell.pointee.model.scale(by: units)
+            cell.pointee.history.scale(by: units)
+        }
+        return value * Double(units)
+    }
+
+    /// What the value would be without the events in force; nil while an event has just begun and its effect is being
+    /// found out. Then and later the measured factor takes the place of the announced one, within a few steps.
+    @inline(__always)
+    private func withoutEvents(
+        _ value: Double, at time: Int64, _ cell: UnsafeMutablePointer<SeriesCell>, mask: UInt64
+    ) -> Double? {
+        if mask == 0 && cell.pointee.activeEvents == 0 { return value }
+        return measureEvents(value, at: time, cell, mask: mask)
+    }
+
+    @inline(never)
+    private func measureEvents(
+        _ value: Double, at time: Int64, _ cell: UnsafeMutablePointer<SeriesCell>, mask: UInt64
+    ) -> Double? {
+        let now = events.active(in: mask, at: time)
+        if now.mask != cell.pointee.activeEvents || now.announced != cell.pointee.announced {
+            let hasBegun = now.mask & ~cell.pointee.activeEvents != 0
+            if now.mask == 0 {
+                cell.pointee.factor = 1
+            } else {
+                let change = now.announced / max(cell.pointee.announced, 1e-3)
+                cell.pointee.factor = min(max(cell.pointee.factor * change, 0.01), 1_000)
+            }
+            cell.pointee.activeEvents = now.mask
+            cell.pointee.announced = now.announced
+            cell.pointee.holdSteps = hasBegun ? 5 : 0
+        }
+        guard now.mask != 0 else { return value }
+        let usual = cell.pointee.model.expected
+        if usual > 1e-9 {
+            let ratio = min(max(Float(value) / usual, 0.01), 1_000)
+            let gain: Float = cell.pointee.holdSteps > 0 ? 0.5 : 0.25
+            cell.pointee.factor += gain * (ratio - cell.pointee.factor)
+        }
+        if cell.pointee.holdSteps > 0 && cell.pointee.model.steps > 0 {
+            cell.pointee.holdSteps &-= 1
+            return nil
+        }
+        return value / Double(max(cell.pointee.factor, 0.01))
+    }
+
+    /// A sample that is not newer than the newest: a repeat, a late one that still finds its bucket, or too late.
+    private mutating func receiveLate(_ value: Double, at time: Int64, _ cell: UnsafeMutablePointer<SeriesCell>) {
+        if cell.pointee.lastTime &- time > latenessMilliseconds {
+            count.late &+= 1
+            return
+        }
+        switch cell.pointee.times.insert(time) {
+        case .seen: count.duplicates &+= 1
+        case .unknown: count.late &+= 1
+        case .new:
+            count.mergedLate &+= 1
+            // What a counter counted is in the rate between the readings around it already.
+            guard cell.pointee.isCounter == 0 else { return }
+            let units = resources.read(Int(cell.pointee.resource)).pointee.readyUnits
+            let value = cell.pointee.countsUnits != 0 && units >= 0 ? value * Double(units) : value
+            cell.pointee.history.merge(Float(value), at: time)
+        }
+    }
+
+    private mutating func receiveSupply(_ resource: NameID, units: Double, time: Int64) {
+        guard let slot = resourceSlot(resource) else { return }
+        let cell = resources.write(slot)
+        guard time > cell.pointee.supplyTime else {
+            count.duplicates &+= 1
+            return
+        }
+        count.accepted &+= 1
+        cell.pointee.supplyTime = time
+        if units >= 0 { cell.pointee.readyUnits = Float(units) }
+    }
+}

@@ -1,0 +1,242 @@
+import Foundation
+import Messages
+import StageKit
+import Testing
+import TwinCore
+
+@testable import Scaling
+
+private let plain = #""mode":"act","capacityPerReplica":100,"targetUtilisation":1,"tolerance":0"#
+private let still = #""stabilisation":{"downSeconds":0}"#
+
+@Suite struct ActionTests {
+    private func outlook(_ level: Double, ready: Float = .nan, at time: Int64, of resource: String = "web") -> Said {
+        var outlook = Outlook.flat(level, forecast: level, ready: ready)
+        outlook.resource = resource
+        return outlook.at(time)
+    }
+
+    @Test func `a larger scale-up supersedes the pending one, a smaller number waits`() throws {
+        let decider = try Decider()
+        try decider.feed([policy("p", "{\(plain),\(still)}")])
+        let first = try decider.feed([outlook(450, ready: 2, at: 1_005)])
+        #expect(first.actions[0].nested("supersedes") is NSNull)
+        let second = try decider.feed([outlook(650, ready: 2, at: 1_020)])
+        #expect(second.actions.first?.int("to") == 7 && second.actions.first?.int("from") == 2)
+        #expect(second.actions.first?.text("supersedes") == first.actions[0].text("action"))
+        let third = try decider.feed([outlook(150, ready: 2, at: 1_035)])
+        #expect(third.actions.isEmpty && third.decisions.last?.constraints == ["actionInFlight"])
+        // An answer about the superseded action only counts its units.
+        try decider.feed([outcome("web", action: first.actions[0].text("action") ?? "", "ready", ready: 5, at: 1_040)])
+        #expect(try decider.feed([outlook(150, at: 1_050)]).actions.isEmpty)
+        try decider.feed([outcome("web", action: second.actions[0].text("action") ?? "", "ready", ready: 7, at: 1_055)])
+        let last = try decider.feed([outlook(150, at: 1_065)])
+        #expect(last.actions.first?.int("from") == 7 && last.actions.first?.int("to") == 2)
+    }
+
+    @Test func `what was expected of an action is set beside what came`() throws {
+        let decider = try Decider()
+        try decider.feed([policy("p", "{\(plain),\"provisioningDelaySeconds\":30}")])
+        let action = try #require(try decider.feed([outlook(450, ready: 2, at: 1_005)]).actions.first)
+        try decider.feed([
+            outcome("web", action: action.text("action") ?? "", "accepted", at: 1_010),
+            outcome("web", action: action.text("action") ?? "", "ready", ready: 5, at: 1_065),
+        ])
+        let result = try #require(try decider.feed([outlook(400, ready: 5, at: 1_080)]).results.first)
+        #expect(result.text("action") == action.text("action") && result.text("status") == "ready")
+        #expect(result.nested("expected", "leadSeconds") as? Double == 30)
+        #expect(result.nested("came", "leadSeconds") as? Double == 60)
+        #expect(result.nested("expected", "utilisation") as? Double == 0.9)
+        #expect(result.nested("came", "utilisation") as? Double == 0.8)
+    }
+
+    @Test func `an action without an answer times out and decisions go on`() throws {
+        let decider = try Decider()
+        try decider.feed([policy("p", "{\(plain),\"actionTimeoutSeconds\":100}")])
+        try decider.feed([outlook(450, ready: 2, at: 1_005)])
+        #expect(try decider.feed([], watermark: 1_104).isEmpty)
+        let late = try decider.feed([], watermark: 1_105)
+        #expect(late.results.first?.text("status") == "timeout" && late.results.first?.int("shortfall") == 3)
+        #expect(try decider.feed([outlook(450, ready: 2, at: 1_110)]).actions.first?.int("to") == 5)
+        #expect(decider.task.stageCounters.first { $0.name == "actionTimeouts" }?.value == 1)
+    }
+
+    @Test func `what cannot be scheduled is not asked for again at once`() throws {
+        let decider = try Decider()
+        try decider.feed([policy("p", "{\(plain)}")])
+        let action = try #require(try decider.feed([outlook(450, ready: 2, at: 1_005)]).actions.first)
+        let answer = try decider.feed([
+            outcome("web", action: action.text("action") ?? "", "unschedulable", ready: 3, at: 1_010)
+        ])
+        #expect(answer.results.first?.text("status") == "unschedulable" && answer.results.first?.int("shortfall") == 2)
+        let held = try decider.feed([outlook(450, at: 1_020)])
+        #expect(held.actions.isEmpty && held.decisions.first?.int("shortfall") == 2)
+        #expect(held.decisions.first?.constraints == ["backoff"])
+        let again = try decider.feed([outlook(450, at: 1_080)])
+        #expect(again.actions.first?.int("from") == 3)
+        try decider.feed([outcome("web", action: again.actions[0].text("action") ?? "", "failed", ready: 3, at: 1_085)])
+        #expect(try decider.feed([outlook(450, at: 1_155)]).actions.isEmpty)
+        #expect(try decider.feed([outlook(450, at: 1_215)]).actions.count == 1)
+    }
+
+    @Test func `the lead time is learned from what actuators report`() throws {
+        let decider = try Decider()
+        try decider.feed([policy("p", "{\(plain),\(still)}")])
+        var time: Int64 = 1_005
+        for _ in 0..<12 {
+            for level in [450.0, 150] {
+                let written = try decider.feed([outlook(level, at: time)])
+                let action = try #require(written.actions.first)
+                let wait: Int64 = level == 450 ? 40 : 5
+                try decider.feed([
+                    outcome(
+                        "web", action: action.text("action") ?? "", "ready", ready: Double(action.int("to") ?? 0),
+                        at: time + wait)
+                ])
+                time += 60
+            }
+        }
+        let learned = try #require(decider.everything.decisions.last?.nested("inputs", "leadSecondsLearned") as? Double)
+        #expect(learned >= 40 && learned < 55)
+    }
+
+    @Test func `a shared budget serves the more critical first`() throws {
+        let decider = try Decider()
+        func shared(_ name: String, _ criticality: String) -> Said {
+            policy(
+                name,
+                """
+                {\(plain),"match":{"resource":"\(name)"},"criticality":"\(criticality)",
+                 "budget":{"name":"b","unitsMax":10}}
+                """)
+        }
+        try decider.feed([shared("low", "low"), shared("high", "critical")])
+        try decider.feed([outlook(200, ready: 2, at: 1_005, of: "low"), outlook(600, ready: 6, at: 1_005, of: "high")])
+        // Two are left; the critical one wants four and gets two.
+        let high = try decider.feed([outlook(1_000, ready: 6, at: 1_020, of: "high")])
+        #expect(high.actions.first?.int("to") == 8 && high.decisions.first?.int("shortfall") == 2)
+        #expect(high.decisions.first?.constraints == ["sharedBudget"])
+        let low = try decider.feed([outlook(400, ready: 2, at: 1_035, of: "low")])
+        #expect(low.actions.isEmpty && low.decisions.first?.int("shortfall") == 2)
+        // The budget grows by two: they go to the critical one although the other is asked first.
+        try decider.feed([
+            policy(
+                "low", version: 2,
+                #"{\#(plain),"match":{"resource":"low"},"criticality":"low","budget":{"name":"b","unitsMax":12}}"#),
+            policy(
+                "high", version: 2,
+                #"{\#(plain),"match":{"resource":"high"},"criticality":"critical","budget":{"name":"b","unitsMax":12}}"#
+            ),
+        ])
+        #expect(try decider.feed([outlook(400, ready: 2, at: 1_050, of: "low")]).actions.isEmpty)
+        #expect(try decider.feed([outlook(1_000, ready: 6, at: 1_050, of: "high")]).actions.first?.int("to") == 10)
+        try decider.restart()
+        #expect(try decider.feed([outlook(400, ready: 2, at: 1_065, of: "low")]).actions.isEmpty)
+    }
+
+    @Test func `a proposal waits for its approval`() throws {
+        let decider = try Decider()
+        try decider.feed([policy("p", "{\(plain.replacing("act", with: "approve")),\"actionTimeoutSeconds\":100}")])
+        let first = try decider.feed([outlook(450, ready: 2, at: 1_005)])
+        #expect(first.actions.isEmpty)
+        let id = try #require(first.decisions[0].text("proposal"))
+        #expect(id == first.decisions[0].text("decision"))
+        #expect(try decider.feed([outlook(450, ready: 2, at: 1_020)]).isEmpty)
+        try decider.restart()
+        let wrong = try decider.feed([command(#"{"id":"c0","verb":"approve","resource":"web","action":"x"}"#)])
+        #expect(wrong.map(\.kind) == ["commandRefused"])
+        let approved = try decider.feed([command(#"{"id":"c1","verb":"approve","action":"\#(id)","owner":"ann"}"#)])
+        #expect(approved.actions.first?.int("to") == 5 && approved[0].kind == "commandAccepted" || approved.count == 2)
+        let again = try decider.feed([command(#"{"id":"c1","verb":"approve","action":"\#(id)"}"#)])
+        #expect(again.isEmpty)
+    }
+
+    @Test func `a rejected proposal is not made again, an expired one is`() throws {
+        let decider = try Decider()
+        try decider.feed([policy("p", "{\(plain.replacing("act", with: "approve")),\"actionTimeoutSeconds\":100}")])
+        let first = try decider.feed([outlook(450, ready: 2, at: 1_005)])
+        let id = try #require(first.decisions[0].text("proposal"))
+        try decider.feed([command(#"{"id":"r","verb":"reject","resource":"web","action":"\#(id)"}"#)])
+        let held = try decider.feed([outlook(450, ready: 2, at: 1_020)])
+        #expect(held.decisions.first?.nested("proposal") is NSNull)
+        #expect(held.decisions.first?.constraints == ["rejected"])
+        let other = try decider.feed([outlook(550, ready: 2, at: 1_035)])
+        let second = try #require(other.decisions.first?.text("proposal"))
+        try decider.feed([], watermark: 1_140)
+        let late = try decider.feed([command(#"{"id":"a","verb":"approve","resource":"web","action":"\#(second)"}"#)])
+        #expect(late.map(\.kind) == ["commandRefused"])
+        #expect(try decider.feed([outlook(550, ready: 2, at: 1_155)]).decisions.first?.text("proposal") != nil)
+    }
+
+    @Test func `commands order, expire, and are taken once`() throws {
+        let decider = try Decider()
+        try decider.feed([policy("p", "{\(plain),\(still),\"replicas\":{\"max\":12}}")])
+        try decider.feed([outlook(300, ready: 3, at: 1_005)])
+        let set = try decider.feed([
+            command(
+                #"{"id":"s","verb":"set","resource":"web","value":9,"until":1100,"owner":"ann","reason":"sale"}"#)
+        ])
+        #expect(set.actions.first?.int("to") == 9)
+        #expect(set.decisions.first?.text("reason") == "ann set 9 (sale)")
+        #expect(set.decisions.first?.nested("command", "id") as? String == "s")
+        let id = set.actions[0].text("action") ?? ""
+        try decider.feed([outcome("web", action: id, "ready", ready: 9, at: 1_010)])
+        #expect(try decider.feed([command(#"{"id":"s","verb":"set","resource":"web","value":2}"#)]).isEmpty)
+        #expect(try decider.feed([outlook(300, ready: 9, at: 1_050)]).actions.isEmpty)
+        #expect(try decider.feed([outlook(300, ready: 9, at: 1_110)]).actions.first?.int("to") == 3)
+        let old = try decider.feed([command(#"{"id":"o","verb":"hold","resource":"web","until":1050}"#)])
+        #expect(old.map(\.kind) == ["commandRefused"] && old[0].text("reason") == "it has expired")
+        #expect(try decider.feed([command(#"{"id":"b","verb":"sett"}"#)]).first?.kind == "commandRefused")
+        #expect(try decider.feed([command(#"{"id":"e","verb":"hold","resource":"elsewhere"}"#)]).isEmpty)
+    }
+
+    @Test func `pauses, floors, ceilings and holds are respected and lifted`() throws {
+        let decider = try Decider()
+        try decider.feed([policy("p", "{\(plain.replacing("act", with: "recommend")),\(still)}")])
+        try decider.feed([outlook(300, ready: 3, at: 1_005)])
+        var time: Int64 = 1_005
+        func desired(_ verb: String, _ level: Double, _ value: Int? = nil) throws -> [String] {
+            time += 15
+            let amount = value.map { ",\"value\":\($0)" } ?? ""
+            try decider.feed([command(#"{"id":"\#(time)","verb":"\#(verb)","resource":"web"\#(amount)}"#)])
+            try decider.feed([outlook(level, ready: 3, at: time)])
+            let last = try #require(decider.everything.decisions.last)
+            return ["\(last.int("desired") ?? -1)"] + last.constraints
+        }
+        #expect(try desired("pauseUp", 900) == ["3", "pauseUp"])
+        #expect(try desired("pauseDown", 100) == ["3", "pauseDown"])
+        #expect(try desired("resume", 100) == ["1"])
+        #expect(try desired("floor", 100, 2) == ["2", "manualFloor"])
+        #expect(try desired("ceiling", 900, 4) == ["4", "manualCeiling"])
+        #expect(try desired("hold", 900) == ["3", "manualHold"])
+        #expect(try desired("resume", 900) == ["9"])
+    }
+
+    @Test func `an order on a policy holds for all its resources, also through silence`() throws {
+        let decider = try Decider()
+        try decider.feed([policy("p", "{\(plain),\(still)}")])
+        try decider.feed([outlook(300, ready: 3, at: 1_005, of: "a"), outlook(300, ready: 3, at: 1_005, of: "b")])
+        let written = try decider.feed([command(#"{"id":"x","verb":"set","policy":"p","value":6}"#)])
+        #expect(written.actions.map(\.key) == ["a", "b"] && written.actions.allSatisfy { $0.int("to") == 6 })
+        #expect(try decider.feed([outlook(100, at: 1_020, of: "c")]).actions.first?.int("to") == 6)
+    }
+
+    @Test func `a set number acts in recommend mode but not where one only observes`() throws {
+        for (mode, count) in [("observe", 0), ("recommend", 1), ("approve", 1)] {
+            let decider = try Decider()
+            try decider.feed([
+                policy("p", "{\(plain.replacing("act", with: mode))}"), outlook(300, ready: 3, at: 1_005),
+            ])
+            let written = try decider.feed([command(#"{"id":"x","verb":"set","resource":"web","value":6}"#)])
+            #expect(written.actions.count == count, "\(mode)")
+        }
+    }
+
+    @Test func `a resource that left starts anew`() throws {
+        let decider = try Decider()
+        try decider.feed([policy("p", "{\(plain)}"), outlook(450, ready: 2, at: 1_005)])
+        #expect(try decider.feed([Said(kind: .gone, resource: "web", object: "us")], watermark: 9_000).isEmpty)
+        #expect(try decider.feed([command(#"{"id":"x","verb":"set","resource":"web","value":6}"#)]).isEmpty)
+        #expect(try decider.feed([outlook(450, ready: 2, at: 9_015)]).actions.first?.int("to") == 5)
+    }
+}
