@@ -58,7 +58,7 @@ struct PolicyBook {
         }
         let version = UInt64(version)
         let known = slotByName[name]
-        if let known, slots[known].version >= version { return .old }
+        if isOld(known, version: version, text: text) { return .old }
         var parsed: Policy?
         if !text.isEmpty {
             let before = known.map { slots[$0].text.count } ?? 0
@@ -74,6 +74,15 @@ struct PolicyBook {
             return .rejected(ScalingError(.limit, "there are more than \(settings.policiesMax) policies"))
         }
         return place(parsed, known: known, name: name, version: version, text: [UInt8](text))
+    }
+
+    /// Versions only rise. A policy without one (0) follows others without one in the order of arrival, and never a
+    /// numbered one; a deletion without one always counts, and forgets the version.
+    private func isOld(_ known: Int?, version: UInt64, text: UnsafeRawBufferPointer) -> Bool {
+        guard let known else { return text.isEmpty && version == 0 }
+        if version > 0 { return slots[known].version >= version }
+        if text.isEmpty { return slots[known].policy == nil && slots[known].version == 0 }
+        return slots[known].version > 0 || slots[known].text.elementsEqual(text)
     }
 
     private mutating func place(

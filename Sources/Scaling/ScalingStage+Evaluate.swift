@@ -2,6 +2,16 @@ import Messages
 import StageKit
 import TwinCore
 
+/// What a resource is evaluated for.
+enum EvaluationCause: Equatable {
+    /// A new sample, once per decision interval.
+    case sample
+    /// Another word about the same sample.
+    case refresh
+    /// An operator's command.
+    case command
+}
+
 extension ScalingStage {
     /// Time from an action to ready units: the longer of declared and learned.
     func leadSeconds(_ cell: UnsafePointer<ResourceCell>, _ terms: PolicyTerms) -> Double {
@@ -12,7 +22,8 @@ extension ScalingStage {
 
     /// One evaluation of a resource; `outlook` is nil when an operator's command asks for it.
     mutating func evaluate(
-        _ slot: Int, now: Int64, outlook: FloatSlice?, horizons: Int = 0, into out: Emitter
+        _ slot: Int, now: Int64, _ cause: EvaluationCause, outlook: FloatSlice? = nil, horizons: Int = 0,
+        into out: Emitter
     ) {
         tally.evaluations &+= 1
         let terms = terms(cells.read(slot).pointee.policy)
@@ -41,7 +52,7 @@ extension ScalingStage {
         if cells.read(slot).pointee.action.isInFlight, evaluation.desired < evaluation.base, evaluation.manual == 0 {
             evaluation.apply(.actionInFlight, evaluation.base)
         }
-        publish(slot, terms, &evaluation, into: out)
+        publish(slot, terms, &evaluation, cause, into: out)
     }
 
     private func orders(_ slot: Int, now: Int64) -> Manual {
@@ -78,7 +89,7 @@ extension ScalingStage {
     }
 
     private mutating func publish(
-        _ slot: Int, _ terms: PolicyTerms, _ evaluation: inout Evaluation, into out: Emitter
+        _ slot: Int, _ terms: PolicyTerms, _ evaluation: inout Evaluation, _ cause: EvaluationCause, into out: Emitter
     ) {
         let acts = mayAct(terms, evaluation)
         let proposes = !acts && terms.mode == .approve
@@ -90,7 +101,7 @@ extension ScalingStage {
         let isAction = acts && evaluation.desired != evaluation.base
         let state =
             evaluation.mask | UInt32(evaluation.abstention.rawValue) << 24 | (evaluation.usesForecast ? 1 << 28 : 0)
-        guard isAction || isNewProposal || isWorthWriting(cell, evaluation, state) else { return }
+        guard isAction || isNewProposal || isWorthWriting(cell, evaluation, state, cause) else { return }
         var action: String?
         let account = Account(
             cell: cell.pointee, evaluation: evaluation, terms: terms, names: names,
@@ -123,9 +134,9 @@ extension ScalingStage {
     }
 
     private func isWorthWriting(
-        _ cell: UnsafePointer<ResourceCell>, _ evaluation: Evaluation, _ state: UInt32
+        _ cell: UnsafePointer<ResourceCell>, _ evaluation: Evaluation, _ state: UInt32, _ cause: EvaluationCause
     ) -> Bool {
-        if settings.restateEveryDecision { return true }
+        if settings.restateEveryDecision, cause == .sample { return true }
         if cell.pointee.policy < 0 {
             let before = cell.pointee.desired < 0 ? evaluation.base : cell.pointee.desired
             return evaluation.desired != before

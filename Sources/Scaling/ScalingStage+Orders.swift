@@ -101,7 +101,7 @@ extension ScalingStage {
             cells.write(slot).pointee.manual.take(
                 command.verb, value: command.value, until: command.until, serial: serial)
             answer(command, subject: command.resource, nil, at: moment(slot, now), into: out)
-            evaluate(slot, now: moment(slot, now), outlook: nil, into: out)
+            evaluate(slot, now: moment(slot, now), .command, into: out)
         } else {
             tally.commandsElsewhere &+= 1
         }
@@ -143,7 +143,7 @@ extension ScalingStage {
             answer(command, subject: command.policy, nil, at: now, into: out)
         }
         for cell in 0..<cells.count where cells.read(cell).pointee.policy == Int32(slot) && !isGone(cell) {
-            evaluate(cell, now: moment(cell, now), outlook: nil, into: out)
+            evaluate(cell, now: moment(cell, now), .command, into: out)
         }
     }
 

@@ -13,17 +13,14 @@ extension ScalingStage {
             cell.pointee.readyAt = time
         }
         guard cell.pointee.action.isInFlight else { return }
-        var outcomes = OutcomeJSON()
-        outcomes.open(entry.text)
-        guard case .outcome = outcomes.next() else {
+        guard let status = OutcomeCode(raw: entry.code).status, let action = actionNamed(in: entry.text) else {
             tally.malformed &+= 1
             return
         }
-        var id = actionID(cell.pointee.action.sequence, of: entry.resource, out)
-        let isOurs = id.withUTF8 { $0.elementsEqual(outcomes.outcome.action) }
         // About an action that has been superseded or given up: only its units count.
-        guard isOurs else { return }
-        switch outcomes.outcome.status {
+        let ours = actionID(cell.pointee.action.sequence, of: entry.resource, out)
+        guard action.elementsEqual(ours.utf8) else { return }
+        switch status {
         case .accepted, .applied: break
         case .ready:
             let isCounted = Replicas.count(entry.value) != nil
@@ -32,6 +29,19 @@ extension ScalingStage {
         case .unschedulable: failWithBackoff(slot, status: "unschedulable", at: time, into: out)
         case .timeout: fail(slot, status: "timeout", at: time, into: out)
         }
+    }
+
+    /// The `action` of an outcome's JSON.
+    private func actionNamed(in text: UnsafeRawBufferPointer) -> [UInt8]? {
+        do throws(ScalingError) {
+            var parser = ObjectParser(text, names: names)
+            try parser.enter()
+            while let key = try parser.next() {
+                if key == "action" { return try parser.text() }
+                try parser.skip()
+            }
+        } catch { return nil }
+        return nil
     }
 
     /// The action has come true: the lead time is learned, the effect is measured at the next evaluation.

@@ -137,16 +137,20 @@ extension ScalingStage {
         if cells.read(slot).pointee.metric != entry.object, !adopts(entry, slot) { return }
         let cell = cells.write(slot)
         let time = entry.time.milliseconds
+        // The same sample again: its neighbours, its quality or its trust have changed.
+        let isRefresh = time == cell.pointee.view.time
         cell.pointee.view.time = time
         cell.pointee.view.level = entry.value
         cell.pointee.view.code = entry.code
         cell.pointee.flags &= ~ResourceCell.gone
         let units = Replicas.count(Double(entry.numbers[ForecastNumbers.readyUnits]))
-        cell.pointee.view.countsUnits = units == nil ? 0 : 1
+        cell.pointee.view.countsUnits = (units ?? 0) > 0 ? 1 : 0
         if let units, cell.pointee.believesUnits(at: time) { cell.pointee.ready = units }
+        let now = max(time, reached)
         // An hour backwards is a clock that was wrong before, not lateness.
-        guard time >= cell.pointee.nextDue || time < cell.pointee.evaluatedAt &- 3_600_000 else { return }
-        evaluate(slot, now: time, outlook: entry.numbers, horizons: horizons, into: out)
+        guard isRefresh || now >= cell.pointee.nextDue || now < cell.pointee.evaluatedAt &- 3_600_000 else { return }
+        let cause: EvaluationCause = isRefresh ? .refresh : .sample
+        evaluate(slot, now: now, cause, outlook: entry.numbers, horizons: horizons, into: out)
     }
 
     /// True if the outlook's metric is the one to decide from, as far as is known by now.
@@ -181,30 +185,20 @@ extension ScalingStage {
 
     private mutating func receiveTags(_ entry: Entry) {
         guard entry.resource != 0, let slot = slot(of: entry.resource) else { return }
+        let before = cells.read(slot).pointee
         var classification: NameID = 0
-        var keys: [12 of NameID] = .init(repeating: 0)
-        var values: [12 of NameID] = .init(repeating: 0)
-        var count = 0
+        // Tags that are not in the text are what they were.
+        var (keys, values, count) = (before.tagKeys, before.tagValues, Int(before.tagCount))
         do throws(ScalingError) {
             var parser = ObjectParser(entry.text, names: names)
             try parser.enter()
             while let key = try parser.next() {
-                if key == "class" {
-                    classification = try parser.name()
-                } else if key == "tags" {
-                    try parser.enter()
-                    while try parser.next() != nil {
-                        guard count < ResourceCell.tagsMax else {
-                            tally.tagsDropped &+= 1
-                            try parser.skip()
-                            continue
-                        }
-                        keys[count] = try parser.keyName()
-                        values[count] = try parser.name()
-                        count += 1
-                    }
-                } else {
-                    try parser.skip()
+                switch key {
+                case "class": classification = try parser.name()
+                case "tags":
+                    (keys, values, count) = (.init(repeating: 0), .init(repeating: 0), 0)
+                    try readTags(&parser, &keys, &values, &count)
+                default: try parser.skip()
                 }
             }
         } catch {
@@ -216,6 +210,22 @@ extension ScalingStage {
         cell.pointee.classification = classification
         (cell.pointee.tagKeys, cell.pointee.tagValues, cell.pointee.tagCount) = (keys, values, UInt32(count))
         rematch(slot, budgetsAreRebuilt: false)
+    }
+
+    private mutating func readTags(
+        _ parser: inout ObjectParser, _ keys: inout [12 of NameID], _ values: inout [12 of NameID], _ count: inout Int
+    ) throws(ScalingError) {
+        try parser.enter()
+        while try parser.next() != nil {
+            guard count < ResourceCell.tagsMax else {
+                tally.tagsDropped &+= 1
+                try parser.skip()
+                continue
+            }
+            keys[count] = try parser.keyName()
+            values[count] = try parser.name()
+            count += 1
+        }
     }
 
     /// Finds the resource's policy again. What it held of the former policy's budget is given back.

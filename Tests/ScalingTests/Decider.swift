@@ -65,12 +65,14 @@ func command(_ json: String, at seconds: Int64 = 0) -> Said { Said(kind: .comman
 func outcome(
     _ resource: String, action: String, _ status: String, ready: Double = .nan, at seconds: Int64
 ) -> Said {
-    let units = ready.isFinite ? ",\"readyReplicas\":\(Int(ready))" : ""
+    let words: [String: OutcomeSample.Status] = [
+        "accepted": .accepted, "applied": .applied, "ready": .ready, "failed": .failed,
+        "unschedulable": .unschedulable, "timeout": .timeout,
+    ]
+    let code = words[status].map { OutcomeCode(status: $0, isUnrouted: false).raw } ?? 0
     return Said(
-        kind: .outcome, resource: resource, seconds: seconds, value: ready,
-        text:
-            "{\"action\":\"\(action)\",\"resource\":\"\(resource)\",\"status\":\"\(status)\",\"ts\":1795521600\(units)}"
-    )
+        kind: .outcome, code: code, resource: resource, seconds: seconds, value: ready,
+        text: "{\"action\":\"\(action)\",\"status\":\"\(status)\"}")
 }
 
 func tags(_ resource: String, locality: String, _ json: String) -> Said {

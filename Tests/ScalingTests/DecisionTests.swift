@@ -174,6 +174,17 @@ private let still = #""stabilisation":{"downSeconds":0}"#
         #expect(turns == 3 && blocked > 0)
     }
 
+    @Test func `a neighbour is felt at once, without waiting for the next sample`() throws {
+        let decider = try Decider(ScalingSettings.everyDecision)
+        try decider.feed([policy("p", "{\(plain)}")])
+        #expect(try decider.feed([Outlook.flat(400, forecast: 400, ready: 4).at(1_005)]).desired == [4])
+        let felt = try decider.feed([Outlook.flat(400, forecast: 560, ready: 4, influence: 160).at(1_005)])
+        #expect(felt.actions.first?.int("to") == 6)
+        // The same again is no news, and no other sample is due within the interval.
+        #expect(try decider.feed([Outlook.flat(400, forecast: 560, ready: 4, influence: 160).at(1_005)]).isEmpty)
+        #expect(try decider.feed([Outlook.flat(400, forecast: 560, ready: 4, influence: 160).at(1_010)]).isEmpty)
+    }
+
     @Test func `nothing is written while nothing changes, but restated after an hour`() throws {
         let decider = try Decider()
         try decider.feed([policy("p", "{\(plain)}")])

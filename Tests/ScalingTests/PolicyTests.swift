@@ -126,6 +126,25 @@ import Testing
         #expect(try decider.feed([Outlook.flat(9_000, forecast: 9_000).at(2_000)]).actions.isEmpty)
     }
 
+    @Test func `policies without a version follow each other, and a tombstone deletes any`() throws {
+        let decider = try Decider()
+        func capped(_ max: Int) -> String {
+            #"{"mode":"recommend","capacityPerReplica":1,"replicas":{"max":\#(max)}}"#
+        }
+        var time: Int64 = 1_000
+        func cap(_ said: Said) throws -> Int? {
+            time += 100
+            return try decider.feed([said, Outlook.flat(1_000, forecast: 1_000).at(time)]).decisions.last?.int(
+                "desired")
+        }
+        #expect(try cap(policy("p", version: 0, capped(3))) == 3)
+        #expect(try cap(policy("p", version: 0, capped(4))) == 4)
+        #expect(try cap(policy("p", version: 2, capped(5))) == 5)
+        #expect(try cap(policy("p", version: 0, capped(6))) == nil)
+        #expect(try cap(policy("p", version: 0, "")) == 1)
+        #expect(try cap(policy("p", version: 1, capped(7))) == 7)
+    }
+
     @Test func `the most specific policy wins and ties go by name`() throws {
         let decider = try Decider()
         func capped(_ max: Int, _ match: String) -> String {
@@ -151,6 +170,9 @@ import Testing
         #expect(try cap() == 14)
         try decider.feed([policy("web", version: 2, "")])
         #expect(try cap() == 13)
+        // Tags that are not said are what they were.
+        try decider.feed([tags("web", locality: "us", #"{"class":"service"}"#)])
+        #expect(try cap() == nil)
         try decider.feed([tags("web", locality: "us", #"{"class":"service","tags":{"tier":"back"}}"#)])
         #expect(try cap() == 11)
     }
