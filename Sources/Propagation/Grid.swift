@@ -6,11 +6,12 @@ struct Grid: Sendable {
     static let pointsMax = 8
 
     let count: Int
-    let seconds: [8 of Float]
+    /// Points beyond `count` are zero, as are the changes at them.
+    let seconds: SIMD8<Float>
 
     /// Keeps the ascending positive values, at most `pointsMax`.
     init(_ horizonsSeconds: [Int32]) {
-        var kept: [8 of Float] = .init(repeating: 0)
+        var kept = SIMD8<Float>()
         var count = 0
         for horizon in horizonsSeconds where horizon > 0 && count < Self.pointsMax {
             if count > 0 && Float(horizon) <= kept[count - 1] { continue }
@@ -23,7 +24,7 @@ struct Grid: Sendable {
 
     /// The change at `at` seconds ahead.
     @inline(__always)
-    func value(_ values: UnsafePointer<Float>, at: Float) -> Float {
+    func value(_ values: SIMD8<Float>, at: Float) -> Float {
         var before: Float = 0
         var valueBefore: Float = 0
         for index in 0..<count {
@@ -42,17 +43,17 @@ struct Grid: Sendable {
     /// counts as at least a tenth of the largest mean, so that waking from near zero is large but not boundless.
     /// All zero where the level says nothing.
     func relativeChange(
-        _ numbers: FloatSlice, horizons: Int, level: Double, limit: Float, into out: UnsafeMutablePointer<Float>
-    ) {
-        for index in 0..<count { out[index] = 0 }
+        _ numbers: UnsafePointer<Float>, horizons: Int, level: Double, limit: Float
+    ) -> SIMD8<Float> {
+        var out = SIMD8<Float>()
         var top: Float = 0
         for horizon in 0..<horizons {
             let mean = numbers[ForecastNumbers.block(horizon) &+ 1]
-            guard mean.isFinite else { return }
+            guard mean.isFinite else { return out }
             top = max(top, mean)
         }
         let base = max(Float(level), top / 10)
-        guard level >= 0, base > 0, base.isFinite else { return }
+        guard level >= 0, base > 0, base.isFinite else { return out }
         var before: Float = 0
         var changeBefore: Float = 0
         var index = 0
@@ -72,5 +73,21 @@ struct Grid: Sendable {
             out[index] = changeBefore
             index &+= 1
         }
+        return out
     }
+}
+
+/// The larger at each point. Spelled as a selection: the library's `pointwiseMax` is a loop over lanes.
+@inline(__always)
+func larger(_ a: SIMD8<Float>, _ b: SIMD8<Float>) -> SIMD8<Float> { a.replacing(with: b, where: b .> a) }
+
+/// Whether some point is further from zero than `limit`.
+@inline(__always)
+func exceeds(_ a: SIMD8<Float>, _ limit: Float) -> Bool {
+    let square = a * a
+    let halves = square.lowHalf + square.highHalf
+    // Usually the sum of squares already says no.
+    if halves[0] + halves[1] + halves[2] + halves[3] <= limit * limit { return false }
+    for index in 0..<8 where square[index] > limit * limit { return true }
+    return false
 }

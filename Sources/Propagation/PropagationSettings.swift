@@ -9,10 +9,10 @@ package struct PropagationSettings: Sendable, Equatable {
     package var hopsMax = 3
     /// What a hop lets through, 0…1.
     package var damping: Float = 0.8
-    /// A relative change smaller than this is not sent on.
-    package var epsilon: Float = 0.02
+    /// A relative change smaller than this is not sent on; above the noise of a level, or every sample moves the graph.
+    package var epsilon: Float = 0.05
     /// An outlook is published anew between forecasts when its mean moves by more than this share of the level.
-    package var refreshShare: Float = 0.05
+    package var refreshShare: Float = 0.1
     /// Expected relative changes are bounded to −1…this.
     package var relativeChangeMax: Float = 4
     /// How long a forecast's influence counts without a new one, at least; three of the series' own steps if longer.

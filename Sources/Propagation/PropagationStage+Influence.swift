@@ -17,63 +17,61 @@ extension PropagationStage {
             * halved(age: age, halfLife: settings.edgeHalfLifeSeconds &* 1_000)
     }
 
-    /// x(hops) of a node from what its neighbours published, into `scratch.changes`, with the expiry of each.
-    mutating func accumulate(_ slot: Int, hops: ClosedRange<Int>) {
-        let points = grid.count
-        let changes = scratch.changes
-        let sums = scratch.sums
-        for hop in hops {
+    /// x(first) … x(last) of a node from what its neighbours published, into `scratch.changes`, with their expiries.
+    mutating func accumulate(_ slot: Int, from first: Int, to last: Int) {
+        guard first <= last else { return }
+        for hop in first..<(last &+ 1) {
+            scratch.changes[hop] = SIMD8()
+            scratch.traffic[hop] = SIMD8()
             scratch.expiries[hop] = .min
-            for index in 0..<points {
-                changes[hop &* Grid.pointsMax &+ index] = 0
-                sums[hop &* Grid.pointsMax &+ index] = 0
-            }
         }
-        guard hopsMax > 0 else { return }
-        counts.recomputations &+= 1
-        var traffic: Float = 0
         var next = nodes.read(slot).pointee.firstIn
+        guard next != 0 else { return }
+        counts.recomputations &+= 1
+        var rates: Float = 0
+        let now = clock.milliseconds
+        let hops: UInt32 = (1 << UInt32(last)) &- (1 << UInt32(first &- 1))
         while next != 0 {
             let edge = edges.read(Int(next) &- 1)
             next = edge.pointee.nextIn
-            let age = clock == .distantPast
-                ? 0 : clock.milliseconds(since: EventTime(milliseconds: edge.pointee.seen))
-            var weight: Float
             let isTraffic = edge.pointee.kind == EdgeCell.Kind.traffic
-            if isTraffic {
-                if age > settings.edgeExpirySeconds &* 1_000 { continue }
-                let rate = edge.pointee.rate
-                traffic += rate
-                weight = rate * confidence(edge, age: age)
-            } else {
-                weight = edge.pointee.kind == EdgeCell.Kind.declared ? edge.pointee.rate : settings.proximityWeight
-            }
+            let age = isTraffic ? age(edge) : 0
+            if age > settings.edgeExpirySeconds &* 1_000 { continue }
+            if isTraffic { rates += edge.pointee.rate }
             let source = nodes.read(Int(edge.pointee.source))
-            if weight == 0 || source.pointee.active == 0 { continue }
-            let room = isTraffic ? sums : changes
-            for hop in hops {
-                if source.pointee.active & 1 << UInt32(hop &- 1) == 0 { continue }
+            if source.pointee.active & hops == 0 { continue }
+            let weight = weight(edge, age: age)
+            if weight == 0 { continue }
+            for hop in first..<(last &+ 1) where source.pointee.active & 1 << UInt32(hop &- 1) != 0 {
                 let expiry = source.pointee.expiry[hop &- 1]
-                if expiry <= clock.milliseconds { continue }
+                if expiry <= now { continue }
                 scratch.expiries[hop] = max(scratch.expiries[hop], expiry)
-                for index in 0..<points {
-                    room[hop &* Grid.pointsMax &+ index] +=
-                        weight * source.pointee.published[(hop &- 1) &* Grid.pointsMax &+ index]
-                }
+                let part = source.pointee.published[hop &- 1] * weight
+                if isTraffic { scratch.traffic[hop] += part } else { scratch.changes[hop] += part }
             }
         }
-        finish(hops, traffic)
+        let share = rates > 0 ? 1 / rates : 0
+        for hop in first..<(last &+ 1) where scratch.expiries[hop] != .min {
+            let change = (scratch.traffic[hop] * share + scratch.changes[hop]) * settings.damping
+            let floored = larger(change, SIMD8(repeating: -1))
+            let most = SIMD8<Float>(repeating: settings.relativeChangeMax)
+            scratch.changes[hop] = floored.replacing(with: most, where: floored .> most)
+        }
     }
 
+    /// How long an edge has not been seen, milliseconds; 0 before the task knows the time.
     @inline(__always)
-    private func finish(_ hops: ClosedRange<Int>, _ traffic: Float) {
-        let share = traffic > 0 ? 1 / traffic : 0
-        for hop in hops where scratch.expiries[hop] != .min {
-            for index in 0..<grid.count {
-                let at = hop &* Grid.pointsMax &+ index
-                let change = settings.damping * (scratch.sums[at] * share + scratch.changes[at])
-                scratch.changes[at] = min(max(change, -1), settings.relativeChangeMax)
-            }
+    private func age(_ edge: UnsafePointer<EdgeCell>) -> Int64 {
+        clock == .distantPast ? 0 : clock.milliseconds(since: EventTime(milliseconds: edge.pointee.seen))
+    }
+
+    /// Rate times confidence of a measured edge (its share of the target's traffic is taken later), or the weight.
+    @inline(__always)
+    private func weight(_ edge: UnsafePointer<EdgeCell>, age: Int64) -> Float {
+        switch edge.pointee.kind {
+        case EdgeCell.Kind.traffic: edge.pointee.rate * confidence(edge, age: age)
+        case EdgeCell.Kind.declared: edge.pointee.rate
+        default: settings.proximityWeight
         }
     }
 
@@ -82,21 +80,12 @@ extension PropagationStage {
     mutating func publish(_ slot: Int, hop: Int, time: EventTime, into out: Emitter) {
         guard hop < hopsMax else { return }
         let cell = nodes.write(slot)
-        var moved: Float = 0
-        for index in 0..<grid.count {
-            let at = hop &* Grid.pointsMax &+ index
-            moved = max(moved, abs(scratch.changes[at] - cell.pointee.published[at]))
-        }
-        let hasMoved = moved > settings.epsilon
+        let change = scratch.changes[hop]
+        let hasMoved = exceeds(change - cell.pointee.published[hop], settings.epsilon)
         if !hasMoved && cell.pointee.active & 1 << UInt32(hop) == 0 { return }
         if hasMoved {
-            var isActive = false
-            for index in 0..<grid.count {
-                let at = hop &* Grid.pointsMax &+ index
-                cell.pointee.published[at] = scratch.changes[at]
-                if scratch.changes[at] != 0 { isActive = true }
-            }
-            setActive(cell, hop, isActive)
+            cell.pointee.published[hop] = change
+            setActive(cell, hop, change != SIMD8())
         }
         let expiry = scratch.expiries[hop]
         cell.pointee.expiry[hop] = hasMoved ? expiry : max(expiry, cell.pointee.expiry[hop])
@@ -137,7 +126,7 @@ extension PropagationStage {
     mutating func send(_ slot: Int, hop: Int, to target: Int, partition: Int32, into out: Emitter) {
         let cell = nodes.read(slot)
         for index in 0..<grid.count {
-            scratch.numbers[index] = cell.pointee.published[hop &* Grid.pointsMax &+ index]
+            scratch.sent[index] = cell.pointee.published[hop][index]
         }
         counts.influencesSent &+= 1
         out.emit(
@@ -145,7 +134,7 @@ extension PropagationStage {
                 kind: .influence, code: UInt32(hop), resource: cell.pointee.name,
                 object: nodes.read(target).pointee.name, time: EventTime(milliseconds: cell.pointee.expiry[hop]),
                 value: Double(cell.pointee.version[hop]),
-                numbers: FloatSlice(start: UnsafeRawPointer(scratch.numbers), count: grid.count)),
+                numbers: FloatSlice(start: UnsafeRawPointer(scratch.sent), count: grid.count)),
             to: .forecasts, partition: partition)
     }
 
@@ -175,7 +164,7 @@ extension PropagationStage {
                 position += 1
                 // The last level is not told to anybody; what it means for the node itself is looked at in the end.
                 guard level < hopsMax else { continue }
-                accumulate(slot, hops: level...level)
+                accumulate(slot, from: level, to: level)
                 publish(slot, hop: level, time: time, into: out)
             }
             scratch.levels[level].removeAll(keepingCapacity: true)
@@ -184,10 +173,11 @@ extension PropagationStage {
 
     /// What the node at hand feels: per point the largest of x(1) … x(hopsMax).
     mutating func totalInfluence() {
-        for index in 0..<grid.count {
-            var largest: Float = hopsMax > 0 ? -1 : 0
-            for hop in 1..<(hopsMax + 1) { largest = max(largest, scratch.changes[hop &* Grid.pointsMax &+ index]) }
-            scratch.total[index] = largest
+        guard hopsMax > 0 else { return }
+        var largest = scratch.changes[1]
+        for hop in 1..<(hopsMax + 1) {
+            largest = larger(largest, scratch.changes[hop])
         }
+        scratch.total = largest
     }
 }

@@ -17,35 +17,36 @@ extension PropagationStage {
         cell.pointee.level = entry.value
         cell.pointee.code = entry.code
         cell.pointee.count = UInt32(count)
-        for index in 0..<count { cell.pointee.numbers[index] = entry.numbers[index] }
+        withUnsafeMutableBytes(of: &cell.pointee.numbers) { room in
+            room.copyMemory(from: UnsafeRawBufferPointer(rebasing: entry.numbers.bytes.prefix(count &* 4)))
+        }
     }
 
     /// Remembers what the outlook at hand shows.
     mutating func remember(_ slot: Int) {
-        let cell = nodes.write(slot)
-        for index in 0..<grid.count { cell.pointee.shown[index] = scratch.total[index] }
+        nodes.write(slot).pointee.shown = scratch.total
     }
 
     /// What the influence adds to a mean: what level · (1 + x) is above it, at most level · x. So a rise that the own
     /// forecast expects already is not added twice, and a slight influence does not undo a fall that it expects.
     @inline(__always)
     private func addition(mean: Float, level: Float, change: Float) -> Float {
-        guard change > settings.epsilon, level > 0 else { return 0 }
+        guard change > 0, level > 0 else { return 0 }
         let added = min(level * (1 + change) - mean, level * change)
         return added > 0 && added.isFinite ? added : 0
     }
 
-    /// The forecast with the influence in `scratch.total` added to mean and quantiles.
+    /// The forecast, whose numbers are in `scratch.numbers`, with the influence in `scratch.total` added to mean and
+    /// quantiles.
     mutating func emitOutlook(_ entry: Entry, horizons: Int, feels: Bool, into out: Emitter) {
         let numbers = scratch.numbers
-        let count = ForecastNumbers.count(horizons: horizons)
-        for index in 0..<count { numbers[index] = entry.numbers[index] }
         let level = Float(entry.value)
+        let isFelt = feels && larger(scratch.total, SIMD8()) != SIMD8()
         for horizon in 0..<horizons {
             let block = ForecastNumbers.block(horizon)
             var added: Float = 0
-            if feels {
-                let change = grid.value(UnsafePointer(scratch.total), at: numbers[block])
+            if isFelt {
+                let change = grid.value(scratch.total, at: numbers[block])
                 added = addition(mean: numbers[block &+ 1], level: level, change: change)
             }
             numbers[ForecastNumbers.influence(horizon, of: horizons)] = added
@@ -76,22 +77,20 @@ extension PropagationStage {
         let resource = node.pointee.name
         let metric = node.pointee.metric
         guard forecasts.read(place).pointee.count > 0 else { return }
-        accumulate(slot, hops: 1...max(hopsMax, 1))
+        accumulate(slot, from: 1, to: hopsMax)
         totalInfluence()
         guard isMaterial(slot, forecasts.read(place)) else { return }
         remember(slot)
         counts.refreshes &+= 1
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: ForecastCell.numbersMax) { room in
-            let cell = forecasts.read(place)
-            let count = Int(cell.pointee.count)
-            for index in 0..<count { room[index] = cell.pointee.numbers[index] }
-            let entry = Entry(
-                kind: .forecast, code: cell.pointee.code, resource: resource, object: metric,
-                time: EventTime(milliseconds: cell.pointee.time), value: cell.pointee.level,
-                numbers: FloatSlice(start: room.baseAddress.map { UnsafeRawPointer($0) }, count: count))
-            guard let horizons = ForecastNumbers.horizons(in: entry.numbers, isOutlook: false) else { return }
-            emitOutlook(entry, horizons: horizons, feels: true, into: out)
-        }
+        let cell = forecasts.read(place)
+        let count = Int(cell.pointee.count)
+        for index in 0..<count { scratch.numbers[index] = cell.pointee.numbers[index] }
+        let entry = Entry(
+            kind: .forecast, code: cell.pointee.code, resource: resource, object: metric,
+            time: EventTime(milliseconds: cell.pointee.time), value: cell.pointee.level)
+        let numbers = FloatSlice(start: UnsafeRawPointer(scratch.numbers), count: count)
+        guard let horizons = ForecastNumbers.horizons(in: numbers, isOutlook: false) else { return }
+        emitOutlook(entry, horizons: horizons, feels: true, into: out)
     }
 
     /// Whether some mean of the outlook moves by more than the configured share of the level.
@@ -99,19 +98,18 @@ extension PropagationStage {
         let level = Float(forecast.pointee.level)
         guard level > 0, forecast.pointee.count >= UInt32(ForecastNumbers.headerCount) else { return false }
         let horizons = (Int(forecast.pointee.count) &- ForecastNumbers.headerCount) / ForecastNumbers.blockCount
-        return withUnsafePointer(to: nodes.read(slot).pointee.shown) { shown in
-            shown.withMemoryRebound(to: Float.self, capacity: Grid.pointsMax) { shown in
-                for horizon in 0..<horizons {
-                    let block = ForecastNumbers.block(horizon)
-                    let at = forecast.pointee.numbers[block]
-                    let mean = forecast.pointee.numbers[block &+ 1]
-                    let before = addition(mean: mean, level: level, change: grid.value(shown, at: at))
-                    let now = addition(
-                        mean: mean, level: level, change: grid.value(UnsafePointer(scratch.total), at: at))
-                    if abs(now - before) > settings.refreshShare * level { return true }
-                }
-                return false
-            }
+        let shown = nodes.read(slot).pointee.shown
+        // No mean can move by more than the influence does.
+        let bound = larger(scratch.total, SIMD8()) - larger(shown, SIMD8())
+        guard exceeds(bound, settings.refreshShare) else { return false }
+        for horizon in 0..<horizons {
+            let block = ForecastNumbers.block(horizon)
+            let at = forecast.pointee.numbers[block]
+            let mean = forecast.pointee.numbers[block &+ 1]
+            let before = addition(mean: mean, level: level, change: grid.value(shown, at: at))
+            let now = addition(mean: mean, level: level, change: grid.value(scratch.total, at: at))
+            if abs(now - before) > settings.refreshShare * level { return true }
         }
+        return false
     }
 }

@@ -8,9 +8,9 @@ import TwinCore
 /// **Influence** is x(hop), the relative change of demand expected on each point of the grid, and always a value, never
 /// a difference:
 ///
-///     x(0) of a resource   = mean(h) / level − 1 of its own forecast, and nothing else
-///     x(h+1) of a target   = damping · ( Σ rate·confidence·x(h) / Σ rate  +  Σ declared weight · x(h) )
-///                            over its in-edges, in order of their first appearance
+///     x(0) of a resource = mean(h) / level − 1 of its own forecast, and nothing else
+///     x(h+1) of a target = damping · ( Σ rate·confidence·x(h) / Σ rate  +  Σ declared weight · x(h) )
+///                          over its in-edges, in order of their first appearance
 ///
 /// so traffic counts by its share of what the target receives. A value is told to the neighbours only when it moved by
 /// more than ε or is about to expire, and only below `hopsMax`; each (resource, hop) is recomputed at most once for an
@@ -19,8 +19,8 @@ import TwinCore
 /// **What a resource feels** is, per point, the largest of x(1) … x(hopsMax), not their sum: hops are accounts of the
 /// same cause from different distances (a neighbour's own forecast already answers what moves it), and a change that
 /// comes back around a cycle comes back damped, so it never exceeds its own cause. The outlook's mean becomes
-/// max(own mean, min(level · (1 + x), own mean + level · x)) for x above ε: what the own forecast expects already is not
-/// added twice, the influence never adds more than itself, and nothing is ever lowered.
+/// max(own mean, min(level · (1 + x), own mean + level · x)) for x above zero: what the own forecast expects already is
+/// not added twice, the influence never adds more than itself, and nothing is ever lowered.
 package struct PropagationStage: Stage, ~Copyable {
     package typealias Settings = PropagationSettings
 
@@ -84,9 +84,11 @@ package struct PropagationStage: Stage, ~Copyable {
             counts.malformed &+= 1
             return
         }
+        UnsafeMutableRawBufferPointer(start: scratch.numbers, count: entry.numbers.count &* 4)
+            .copyMemory(from: entry.numbers.bytes)
         guard let slot = node(entry.resource) else {
             // No room in the graph: the forecast passes as it is.
-            for index in 0..<grid.count { scratch.total[index] = 0 }
+            scratch.total = SIMD8()
             emitOutlook(entry, horizons: horizons, feels: false, into: out)
             return
         }
@@ -97,11 +99,11 @@ package struct PropagationStage: Stage, ~Copyable {
             keep(entry, slot)
             publishOwn(entry, code, horizons: horizons, slot, into: out)
         }
-        accumulate(slot, hops: 1...max(hopsMax, 1))
+        accumulate(slot, from: 1, to: hopsMax)
         for hop in 1..<max(hopsMax, 1) { publish(slot, hop: hop, time: entry.time, into: out) }
         if hasWork { propagate(entry.time, into: out) }
         // A change that came back around a cycle has overwritten the room, and may have moved what is felt here.
-        if !scratch.touched.isEmpty { accumulate(slot, hops: 1...max(hopsMax, 1)) }
+        if !scratch.touched.isEmpty { accumulate(slot, from: 1, to: hopsMax) }
         totalInfluence()
         if isLeading { remember(slot) }
         let feels = isLeading || code.role == .demand || code.role == .utilisation
@@ -126,9 +128,8 @@ package struct PropagationStage: Stage, ~Copyable {
         _ entry: Entry, _ code: ForecastCode, horizons: Int, _ slot: Int, into out: Emitter
     ) {
         let speaks = code.quality != .missing && !code.isYoung
-        grid.relativeChange(
-            entry.numbers, horizons: speaks ? horizons : 0, level: entry.value, limit: settings.relativeChangeMax,
-            into: scratch.changes)
+        scratch.changes[0] = grid.relativeChange(
+            scratch.numbers, horizons: speaks ? horizons : 0, level: entry.value, limit: settings.relativeChangeMax)
         let step = entry.numbers[ForecastNumbers.stepSeconds]
         let own = step > 0 && step < 1e7 ? Int64(step * 3_000) : 0
         let lifetime = max(settings.influenceSeconds &* 1_000, own)
@@ -154,14 +155,13 @@ package struct PropagationStage: Stage, ~Copyable {
         }
         cell.pointee.version[hop] = version
         cell.pointee.expiry[hop] = entry.time.milliseconds
-        var isActive = false
+        var changes = SIMD8<Float>()
         for index in 0..<grid.count {
             let raw = entry.numbers[index]
-            let change = raw.isFinite ? min(max(raw, -1), settings.relativeChangeMax) : 0
-            cell.pointee.published[hop &* Grid.pointsMax &+ index] = change
-            if change != 0 { isActive = true }
+            changes[index] = raw.isFinite ? min(max(raw, -1), settings.relativeChangeMax) : 0
         }
-        setActive(cell, hop, isActive)
+        cell.pointee.published[hop] = changes
+        setActive(cell, hop, changes != SIMD8())
         tellNeighbours(source, hop: hop, into: out)
         propagate(entry.time, into: out)
         refreshTouched(except: -1, into: out)
@@ -182,7 +182,7 @@ package struct PropagationStage: Stage, ~Copyable {
         out.emit(entry, to: .outlooks, partition: task.partition)
         guard entry.resource != 0, let slot = nodeIndex.find(entry.resource, 1) else { return }
         for hop in 0..<hopsMax {
-            for index in 0..<grid.count { scratch.changes[hop &* Grid.pointsMax &+ index] = 0 }
+            scratch.changes[hop] = SIMD8()
             scratch.expiries[hop] = entry.time.milliseconds
             publish(slot, hop: hop, time: entry.time, into: out)
         }
@@ -191,7 +191,7 @@ package struct PropagationStage: Stage, ~Copyable {
         cell.pointee.metric = 0
         cell.pointee.rank = 0
         // What was withdrawn within ε is gone as well.
-        for index in 0..<32 { cell.pointee.published[index] = 0 }
+        for hop in 0..<NodeCell.hopsLimit { cell.pointee.published[hop] = SIMD8() }
         cell.pointee.active = 0
         if cell.pointee.forecast != 0 { forecasts.write(Int(cell.pointee.forecast) &- 1).pointee.count = 0 }
         propagate(entry.time, into: out)

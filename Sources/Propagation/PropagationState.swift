@@ -7,21 +7,21 @@ typealias NameNumber = UInt32
 /// A resource of the graph: one that lives here, or the far end of an edge.
 ///
 /// `published` are the expected relative changes x(hop) that its neighbours were told last. For a resource from another
-/// partition they are what its own task sent. 304 bytes.
+/// partition they are what its own task sent. 320 bytes.
 struct NodeCell: BitwiseCopyable {
     /// The most hops that can be configured.
     static let hopsLimit = 4
 
+    /// x(hop) on the grid.
+    var published: [4 of SIMD8<Float>] = .init(repeating: SIMD8())
+    /// The influence in the outlook that was published last for the leading metric.
+    var shown = SIMD8<Float>()
     /// Event time of what last changed x(hop); never falls.
     var version: [4 of Int64] = .init(repeating: .min)
     /// When x(hop) stops counting.
     var expiry: [4 of Int64] = .init(repeating: .min)
     /// The expiry that was sent on last.
     var sentExpiry: [4 of Int64] = .init(repeating: .min)
-    /// x(hop) on the grid, eight numbers a hop.
-    var published: [32 of Float] = .init(repeating: 0)
-    /// The influence in the outlook that was published last for the leading metric.
-    var shown: [8 of Float] = .init(repeating: 0)
     var name: NameNumber
     var locality: NameNumber = 0
     /// The metric whose forecast is x(0): the first of the highest rank.
@@ -41,6 +41,7 @@ struct NodeCell: BitwiseCopyable {
     var isHere: UInt16 = 0
     /// Bit h: x(h) is not zero.
     var active: UInt32 = 0
+    var reserved: (UInt64, UInt64) = (0, 0)
 
     init(name: NameNumber) { self.name = name }
 }
@@ -131,35 +132,28 @@ struct PropagationScratch: ~Copyable {
     /// Per partition: the number of the sending that reached it last.
     var reached: [UInt64] = []
     var sending: UInt64 = 0
-    /// x(0…4) of one node on the grid, and the expiry of each.
-    let changes: UnsafeMutablePointer<Float>
-    let expiries: UnsafeMutablePointer<Int64>
-    let sums: UnsafeMutablePointer<Float>
-    let total: UnsafeMutablePointer<Float>
+    /// x(0…4) of one node on the grid, the sums it is made of, and the expiry of each.
+    var changes: [5 of SIMD8<Float>] = .init(repeating: SIMD8())
+    var traffic: [5 of SIMD8<Float>] = .init(repeating: SIMD8())
+    var expiries: [5 of Int64] = .init(repeating: .min)
+    /// What one node feels.
+    var total = SIMD8<Float>()
+    /// The numbers of the outlook at hand, and of an influence entry.
     let numbers: UnsafeMutablePointer<Float>
+    let sent: UnsafeMutablePointer<Float>
 
-    static let changesCount = (NodeCell.hopsLimit + 1) * Grid.pointsMax
     static let numbersCount = ForecastNumbers.outlookCount(horizons: ForecastNumbers.horizonsMax)
 
     init(partitions: Int) {
         reached = Array(repeating: 0, count: partitions)
-        changes = .allocate(capacity: Self.changesCount)
-        changes.initialize(repeating: 0, count: Self.changesCount)
-        sums = .allocate(capacity: Self.changesCount)
-        sums.initialize(repeating: 0, count: Self.changesCount)
-        expiries = .allocate(capacity: NodeCell.hopsLimit + 1)
-        expiries.initialize(repeating: .min, count: NodeCell.hopsLimit + 1)
-        total = .allocate(capacity: Grid.pointsMax)
-        total.initialize(repeating: 0, count: Grid.pointsMax)
         numbers = .allocate(capacity: Self.numbersCount)
         numbers.initialize(repeating: 0, count: Self.numbersCount)
+        sent = .allocate(capacity: Grid.pointsMax)
+        sent.initialize(repeating: 0, count: Grid.pointsMax)
     }
 
     deinit {
-        changes.deallocate()
-        sums.deallocate()
-        expiries.deallocate()
-        total.deallocate()
         numbers.deallocate()
+        sent.deallocate()
     }
 }

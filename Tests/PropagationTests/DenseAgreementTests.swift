@@ -52,7 +52,7 @@ struct RandomGraph {
 
 @Suite struct DenseAgreementTests {
     @Test(arguments: Array(UInt64(1)...40))
-    func `at rest the outlooks are those of a dense recomputation, however resources are spread`(_ seed: UInt64) throws {
+    func `at rest outlooks are those of a dense recomputation, however resources are spread`(_ seed: UInt64) throws {
         let graph = RandomGraph(seed: seed)
         let settings = InfluenceTests.exact
         let expected = graph.naive(settings)

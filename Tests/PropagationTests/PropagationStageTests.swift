@@ -31,7 +31,9 @@ import TwinCore
                 entries.append(TestEntry(
                     kind: .influence, code: UInt32(random.below(3)), resource: "far", object: resource,
                     time: time + 900_000, value: Double(time), numbers: (0..<5).map { _ in Float(random.uniform()) }))
-            case 18: entries.append(TestEntry(kind: .tags, resource: resource, object: "z\(random.below(3))", text: "{}"))
+            case 18:
+                let zone = "z\(random.below(3))"
+                entries.append(TestEntry(kind: .tags, resource: resource, object: zone, text: "{}"))
             default: entries.append(TestEntry(kind: .gone, resource: resource, object: "elsewhere", time: time))
             }
         }
@@ -97,7 +99,9 @@ import TwinCore
         #expect(outlooks.count == 50)
         #expect(outlooks.allSatisfy { $0.partition == 1 && $0.entry.numbers.count == 6 + 9 * 5 })
         let first = outlooks[0].entry
-        for index in 0..<46 where !first.numbers[index].isNaN { #expect(first.numbers[index] == entries[0].numbers[index]) }
+        for index in 0..<46 where !first.numbers[index].isNaN {
+            #expect(first.numbers[index] == entries[0].numbers[index])
+        }
     }
 
     @Test func `resources and edges are bounded, and forecasts pass all the same`() throws {
@@ -184,7 +188,7 @@ import TwinCore
     }
 
     @Test func `cells have no padding and every setting is part of the fingerprint`() {
-        #expect(MemoryLayout<NodeCell>.size == 304 && MemoryLayout<NodeCell>.stride == 304)
+        #expect(MemoryLayout<NodeCell>.size == 320 && MemoryLayout<NodeCell>.stride == 320)
         #expect(MemoryLayout<EdgeCell>.size == 40 && MemoryLayout<EdgeCell>.stride == 40)
         #expect(MemoryLayout<ForecastCell>.size == 432 && MemoryLayout<ForecastCell>.stride == 432)
         func digest(_ change: (inout PropagationSettings) -> Void) -> UInt64 {
