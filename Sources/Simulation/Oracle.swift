@@ -176,7 +176,7 @@ package struct Oracle {
             words.append(
                 "\(task) → \(partition): \(actual.count) records where the fold has \(wanted.count): "
                     + (Set(actual).subtracting(wanted).first ?? Set(wanted).subtracting(actual).first ?? [])
-                    .map { String(UnicodeScalar($0)) }.joined().prefix(600))
+                    .map { String(UnicodeScalar($0)) }.joined().prefix(200))
         }
         return words
     }

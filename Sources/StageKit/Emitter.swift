@@ -184,15 +184,6 @@ package final class Emitter {
         push(OutgoingRecord(topic: topic, partition: partition, key: [UInt8](names.bytes(of: key)), value: nil))
     }
 
-    /// A record without a value: a compacted topic forgets the key.
-    package func tombstone(to topic: TopicName, partition: Int32, key: NameID) {
-        _ = number(stream(topic, partition))
-        counters.entries &+= 1
-        if isMuted { return }
-        counters.records &+= 1
-        push(OutgoingRecord(topic: topic, partition: partition, key: [UInt8](names.bytes(of: key)), value: nil))
-    }
-
     /// Id of an entry for the outside: task and number, without incarnation, so that a repeat is the same.
     package func id(_ sequence: Sequence) -> String {
         "\(task.stage.text)-\(task.inbox.text)-\(task.epoch)-\(task.partition)-\(sequence.offset)-\(sequence.index)"

@@ -18,7 +18,7 @@ package struct TwinSettings: Sendable, Equatable {
     /// Planned events known at a time; at most 64.
     package var eventsMax = 64
     /// A twin's summary is restated at most every so many seconds of event time.
-    package var summarySeconds: Int64 = 300
+    package var summarySeconds: Int64 = 900
     /// A twin without any sample for so long is forgotten, seconds; 7 days.
     package var expireSeconds: Int64 = 604_800
 

@@ -28,13 +28,17 @@ extension TwinStage {
         count.summaries &+= 1
         let name = written.pointee.name
         out.record(to: .twins, partition: summaryPartition(of: name), key: name) { writer, sequence in
-            write(owner, at: time, sequence, into: &writer)
+            write(owner, at: time, sequence, id: out.id(sequence), into: &writer)
         }
     }
 
-    private func write(_ slot: Int, at time: Int64, _ sequence: Sequence, into writer: inout JSONWriter) {
+    private func write(
+        _ slot: Int, at time: Int64, _ sequence: Sequence, id: String, into writer: inout JSONWriter
+    ) {
         let twin = resources.read(slot)
         writer.beginObject()
+        writer.key("id")
+        writer.string(id)
         writer.key("resource")
         writer.string(names.bytes(of: twin.pointee.name))
         writer.key("sequence")

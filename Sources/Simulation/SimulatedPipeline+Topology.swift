@@ -1,0 +1,24 @@
+import StageKit
+import Topology
+import TwinCore
+
+extension SimulatedPipeline {
+    /// The real topology with the real stages.
+    package static func real(
+        layout: TopicLayout, settings: PipelineSettings = PipelineSettings(), gapFramesMax: UInt64 = 1_000
+    ) -> SimulatedPipeline {
+        SimulatedPipeline(
+            layout: layout,
+            inboxes: { Topology.inboxes(of: $0) },
+            outputs: { stage in
+                let outputs = Topology.outputs(of: stage)
+                return outputs.contains(.deadletters) ? outputs : outputs + [.deadletters]
+            },
+            make: { (task, reader) throws(StateError) -> any TaskLogic in
+                var setting = TaskSetting(task: task, layout: layout)
+                setting.gapFramesMax = gapFramesMax
+                setting.namesMax = 100_000
+                return try settings.makeTask(setting, restoring: reader)
+            })
+    }
+}
