@@ -11,7 +11,9 @@ package final class AnyTask: TaskLogic {
     package init(_ base: any TaskLogic) { self.base = base }
 
     package var emitter: Emitter { base.emitter }
-    package func receive(_ record: InboxRecord, muted: Bool) throws(TaskFault) { try base.receive(record, muted: muted) }
+    package func receive(_ record: InboxRecord, muted: Bool) throws(TaskFault) {
+        try base.receive(record, muted: muted)
+    }
     package func heartbeat(isCaughtUp: Bool, wallClock: EventTime?) {
         base.heartbeat(isCaughtUp: isCaughtUp, wallClock: wallClock)
     }
@@ -43,6 +45,7 @@ package struct SimulatedPipeline {
 /// The whole topology on one thread under virtual time: the production loop and the production stages over a log, a
 /// group and a disk that misbehave on command. Same seed, same run.
 package final class Simulation {
+    /// What a run is like.
     package struct Settings: Sendable {
         package var seed: UInt64
         package var workersPerStage = 2
@@ -181,7 +184,9 @@ package final class Simulation {
         for topic in pipeline.inboxes(stage) {
             for partition in 0..<pipeline.layout[topic] {
                 let id = TopicPartition(topic, partition)
-                guard let committed = hub.log.committed(stage, 1, id), committed > 0, hub.random.chance(0.3) else { continue }
+                guard let committed = hub.log.committed(stage, 1, id), committed > 0, hub.random.chance(0.3) else {
+                    continue
+                }
                 hub.log.commit(stage, 1, id, Int64(hub.random.int(0...Int(committed))))
             }
         }
@@ -231,7 +236,8 @@ package final class Simulation {
             guard !behind.isEmpty || !worker.loop.isAtBoundary else { continue }
             words.append(
                 "\(worker.world.stage.text) #\(worker.world.id) next \(worker.nextAction), behind on "
-                    + behind.map { "\($0.id) at \($0.next) of \(lastOffset($0.id)), \($0.phase)" }.joined(separator: ", "))
+                    + behind.map { "\($0.id) at \($0.next) of \(lastOffset($0.id)), \($0.phase)" }
+                    .joined(separator: ", "))
         }
         return words.joined(separator: "; ")
     }
@@ -243,7 +249,8 @@ package final class Simulation {
             for worker in workers { _ = worker.step() }
             if !hub.violations.isEmpty { return }
             for worker in workers where worker.stopReason != nil {
-                hub.check(false, "a \(worker.world.stage.text) worker stopped: \(String(describing: worker.stopReason))")
+                let reason = String(describing: worker.stopReason)
+                hub.check(false, "a \(worker.world.stage.text) worker stopped: \(reason)")
             }
             if step % 8 == 0 && isAtRest {
                 report.stepsToRest = step
@@ -277,7 +284,8 @@ package final class Simulation {
             report.entries += written.frames.values.reduce(0) { $0 + $1.count }
             report.repeats += written.repeats
             let id = TopicPartition(task.inbox, task.partition)
-            for worker in workers where worker.world.stage == task.stage && hub.group(task.stage).owns(worker.world.id, id) {
+            for worker in workers
+            where worker.world.stage == task.stage && hub.group(task.stage).owns(worker.world.id, id) {
                 guard let running = worker.runningTasks.first(where: { $0.id == id }) else { continue }
                 hub.check(
                     running.logic.freeze().digest == logic.freeze().digest,

@@ -20,8 +20,8 @@ import TwinCore
 /// ```
 ///
 /// A *partition* is recovering (offsets and snapshot are being read), replaying (records below `speakFrom` are folded
-/// silently) or running. It leaves replay at the first of: a record at or beyond `speakFrom`, a position there, the end of
-/// the partition there. Offsets are never expected to be consecutive.
+/// silently) or running. It leaves replay at the first of: a record at or beyond `speakFrom`, a position there, the end
+/// of the partition there. Offsets are never expected to be consecutive.
 package struct TaskLoop: Sendable {
     /// Where one owned partition stands.
     package struct Partition: Sendable, Equatable {
@@ -39,6 +39,7 @@ package struct TaskLoop: Sendable {
         package var lastSnapshot: Int64 = 0
         package var hasInputSinceSnapshot = false
 
+        /// Where a partition stands.
         package enum Phase: Sendable, Equatable { case recovering, replaying, running }
     }
 
@@ -93,7 +94,8 @@ package struct TaskLoop: Sendable {
 
     // MARK: what to do next
 
-    /// The next thing to do at monotonic time `now` (milliseconds). Asking twice without a report gives the same answer.
+    /// The next thing to do at monotonic time `now` (milliseconds). Asking twice without a report gives the same
+    /// answer.
     package mutating func next(now: Int64) -> LoopAction {
         switch state {
         case .stopped: return .stop(stopRequest ?? .requested)
@@ -293,6 +295,7 @@ package struct TaskLoop: Sendable {
 
     // MARK: reports about outputs
 
+    /// A heartbeat has been written.
     package mutating func heartbeatSent(now: Int64) {
         lastHeartbeat = now
         if state == .closing { state = .flushing }
@@ -393,6 +396,7 @@ package struct TaskLoop: Sendable {
     /// Stop when what is pending is committed.
     package mutating func requestStop() { stopRequest = stopRequest ?? .requested }
 
+    /// The worker has ended for good.
     package mutating func stopped() { state = .stopped }
 
     /// True while nothing is in the middle of a commit and nothing is pending: a boundary.

@@ -33,10 +33,12 @@ package struct Digest: Sendable, BitwiseCopyable {
         return product.high ^ product.low
     }
 
+    /// Takes in one word.
     @inlinable package mutating func combine(_ word: UInt64) {
         value = Self.mix(value ^ word, 0xa076_1d64_78bd_642f) ^ 0xe703_7ed1_a0b4_28db
     }
 
+    /// Takes in bytes, eight at a time.
     @inlinable package mutating func combine(_ bytes: UnsafeRawBufferPointer) {
         let words = bytes.count / 8
         var running = value

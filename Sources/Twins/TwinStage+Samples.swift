@@ -42,7 +42,8 @@ extension TwinStage {
                 cell.pointee.model.pass(to: time, plan: plan)
             }
         cell.pointee.level = Float(value)
-        cell.pointee.history.append(Float(value), at: time, opens: opens, step: Int64(cell.pointee.model.stepMilliseconds))
+        let step = Int64(cell.pointee.model.stepMilliseconds)
+        cell.pointee.history.append(Float(value), at: time, opens: opens, step: step)
         cell.pointee.quality = DataQuality.fresh.rawValue
         dues[slot] = cell.due
         emitForecast(slot, isMeasured: true, into: out)

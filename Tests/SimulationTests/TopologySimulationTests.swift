@@ -26,7 +26,9 @@ struct TopologySimulationTests {
         #expect(report.actions > 0)
     }
 
-    @Test("Whatever happens, outputs and states equal the fold of the recorded inbox", arguments: 1_000..<1_024 as Range<UInt64>)
+    @Test(
+        "Whatever happens, outputs and states equal the fold of the recorded inbox",
+        arguments: 1_000..<1_024 as Range<UInt64>)
     func faults(seed: UInt64) {
         let report = Self.run(seed: seed)
         #expect(report.violations == [], "seed \(seed)")

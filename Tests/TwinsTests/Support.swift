@@ -161,7 +161,7 @@ final class Harness {
             }
             guard let value = record.value else { continue }
             value.withUnsafeBytes { bytes in
-                do { try reader.decode(bytes) } catch { fatalError("frame: \(error)") }
+                do { try reader.decode(bytes) } catch { preconditionFailure("frame: \(error)") }
                 for entry in reader.entries { entries.append(copy(entry, reader)) }
             }
         }

@@ -89,7 +89,8 @@ package struct ConfigurationKey: Sendable {
                 : "a whole number from \(range.lowerBound) to \(range.upperBound)"
         case .number(let range):
             range.upperBound.isFinite
-                ? "a number from \(range.lowerBound) to \(range.upperBound)" : "a number of at least \(range.lowerBound)"
+                ? "a number from \(range.lowerBound) to \(range.upperBound)"
+                : "a number of at least \(range.lowerBound)"
         case .flag: "true or false"
         case .numbers: "numbers separated by commas"
         }

@@ -31,6 +31,7 @@ package enum SnapshotLocation: Sendable, Equatable {
 /// Sources from lowest to highest: defaults, the YAML file (`--config FILE` or `TWINSCALE_CONFIG`), the environment
 /// (`TWINSCALE_…`), the command line. `kafka.*` passes through to librdkafka.
 package struct RuntimeConfiguration: Sendable {
+    /// Form of a log line.
     package enum LogFormat: String, Sendable { case logfmt, json }
 
     package let stage: StageName
@@ -199,7 +200,8 @@ package struct RuntimeConfiguration: Sendable {
         _ name: String, _ value: Int64, _ limitName: String, _ limit: Int64, _ why: String
     ) throws(ConfigurationError) {
         guard value < limit else {
-            throw ConfigurationError("'\(name)' is \(value) and must stay below '\(limitName)', which is \(limit): \(why)")
+            throw ConfigurationError(
+                "'\(name)' is \(value) and must stay below '\(limitName)', which is \(limit): \(why)")
         }
     }
 

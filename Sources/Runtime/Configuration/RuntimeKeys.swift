@@ -100,7 +100,8 @@ enum RuntimeKeys {
             "Least severe level that is logged."),
         ConfigurationKey("log.format", .word(["logfmt", "json"]), default: "logfmt", "Form of a log line."),
         ConfigurationKey(
-            "startTimeoutMilliseconds", .integer(positive), default: "30000", "Longest wait for a broker at the start."),
+            "startTimeoutMilliseconds", .integer(positive), default: "30000",
+            "Longest wait for a broker at the start."),
         ConfigurationKey(
             "stopTimeoutMilliseconds", .integer(positive), default: "20000", "Longest wait for an orderly end."),
     ]

@@ -49,6 +49,7 @@ package struct SettingsTable<Settings> {
         rows.append(Row(key: key) { settings, values in parse(&settings, values.text(key.name)) })
     }
 
+    /// A whole number within a range.
     package mutating func integer<Number: FixedWidthInteger>(
         _ name: String, _ field: WritableKeyPath<Settings, Number>, in range: ClosedRange<Int> = 0...Int.max / 4,
         _ help: String
@@ -59,6 +60,7 @@ package struct SettingsTable<Settings> {
         }
     }
 
+    /// A number within a range.
     package mutating func number(
         _ name: String, _ field: WritableKeyPath<Settings, Double>, in range: ClosedRange<Double> = 0...Double.infinity,
         _ help: String
@@ -68,6 +70,7 @@ package struct SettingsTable<Settings> {
         }
     }
 
+    /// A number within a range.
     package mutating func number(
         _ name: String, _ field: WritableKeyPath<Settings, Float>, in range: ClosedRange<Double> = 0...Double.infinity,
         _ help: String
@@ -77,12 +80,14 @@ package struct SettingsTable<Settings> {
         }
     }
 
+    /// True or false.
     package mutating func flag(_ name: String, _ field: WritableKeyPath<Settings, Bool>, _ help: String) {
         add(name, .flag, "\(defaults[keyPath: field])", help) { settings, values, name in
             settings[keyPath: field] = values.flag(name)
         }
     }
 
+    /// Any text.
     package mutating func text(_ name: String, _ field: WritableKeyPath<Settings, String>, _ help: String) {
         add(name, .text, defaults[keyPath: field], help) { settings, values, name in
             settings[keyPath: field] = values.text(name)

@@ -2,6 +2,7 @@ import TaskLoop
 
 /// Why a stage's process ends other than by request; decides the exit code.
 package struct StageFailure: Error, Equatable, Sendable, CustomStringConvertible {
+    /// What the process does about it.
     package enum Kind: String, Sendable {
         /// The configuration, or what stands on the broker, does not allow a start; an operator decides.
         case refused

@@ -30,7 +30,8 @@ extension SettingsTable<DriftSettings> {
         table.integer("holdOffSamples", \.holdOffSamples, "Samples of silence after a drift.")
         table.integer("distrustedSamplesMax", \.distrustedSamplesMax, "Longest unwatched time of a distrusted series.")
         table.number("retrainsPerHourMax", \.retrainsPerHourMax, "Retrain requests per task and hour of event time.")
-        table.integer("frozenSamplesMin", \.frozenSamplesMin, in: 2...1_000_000, "Equal values that call a series frozen.")
+        table.integer(
+            "frozenSamplesMin", \.frozenSamplesMin, in: 2...1_000_000, "Equal values that call a series frozen.")
         table.integer("affectedMetricsMax", \.affectedMetricsMax, in: 0...1_000, "Other metrics named in an event.")
         return table
     }

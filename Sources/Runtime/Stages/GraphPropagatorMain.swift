@@ -21,14 +21,19 @@ extension SettingsTable<PropagationSettings> {
         table.numbers(
             "horizonsSeconds", "Horizons on which influence is kept, ascending.",
             get: { $0.horizonsSeconds.map { Double($0) } },
-            set: { settings, numbers in settings.horizonsSeconds = numbers.map { Int32(clamping: Int64(min(max($0, 0), 1e9))) } })
+            set: { settings, numbers in
+                settings.horizonsSeconds = numbers.map { Int32(clamping: Int64(min(max($0, 0), 1e9))) }
+            })
         table.integer("hopsMax", \.hopsMax, in: 0...3, "How many edges a change travels.")
         table.number("damping", \.damping, in: 0...1, "What a hop lets through.")
         table.number("epsilon", \.epsilon, in: 0...1, "A smaller relative change is not sent on.")
-        table.number("refreshShare", \.refreshShare, in: 0...1, "Change of an outlook that is published between forecasts.")
+        table.number(
+            "refreshShare", \.refreshShare, in: 0...1, "Change of an outlook that is published between forecasts.")
         table.number("relativeChangeMax", \.relativeChangeMax, in: 0...1_000, "Bound of expected relative changes.")
-        table.integer("influenceSeconds", \.influenceSeconds, "How long a forecast's influence counts without a new one.")
-        table.integer("rateHalfLifeSeconds", \.rateHalfLifeSeconds, in: 1...1_000_000_000, "Half-life of an edge's rate.")
+        table.integer(
+            "influenceSeconds", \.influenceSeconds, "How long a forecast's influence counts without a new one.")
+        table.integer(
+            "rateHalfLifeSeconds", \.rateHalfLifeSeconds, in: 1...1_000_000_000, "Half-life of an edge's rate.")
         table.integer(
             "edgeHalfLifeSeconds", \.edgeHalfLifeSeconds, in: 1...1_000_000_000, "Half-life of confidence in an edge.")
         table.integer("edgeExpirySeconds", \.edgeExpirySeconds, "An edge not seen for so long counts nothing.")
@@ -38,7 +43,8 @@ extension SettingsTable<PropagationSettings> {
         table.number("proximityWeight", \.proximityWeight, in: 0...1_000, "Weight between resources of one locality.")
         table.integer("resourcesMax", \.resourcesMax, in: 1...10_000_000, "Resources of one task.")
         table.integer("edgesMax", \.edgesMax, in: 1...100_000_000, "Edges of one task.")
-        table.integer("edgesPerResourceMax", \.edgesPerResourceMax, in: 1...1_000_000, "Edges into a resource, and out of it.")
+        table.integer(
+            "edgesPerResourceMax", \.edgesPerResourceMax, in: 1...1_000_000, "Edges into a resource, and out of it.")
         return table
     }
 }

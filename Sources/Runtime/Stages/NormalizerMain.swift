@@ -53,11 +53,14 @@ extension SettingsTable<NormalizerSettings> {
         table.integer("policyBytesMax", \.policyBytesMax, in: 256...262_144, "A larger policy is a dead letter.")
         table.integer("resourcesMax", \.resourcesMax, in: 1...10_000_000, "Resources in one task's directory.")
         table.integer(
-            "deadLettersPerRecordMax", \.deadLettersPerRecordMax, in: 1...10_000, "Dead letters written for one record.")
+            "deadLettersPerRecordMax", \.deadLettersPerRecordMax, in: 1...10_000,
+            "Dead letters written for one record.")
         table.integer("unknownUnitSeriesMax", \.unknownUnitSeriesMax, "Series whose unknown unit is counted apart.")
-        table.integer("heartbeatsSkippedMax", \.heartbeatsSkippedMax, in: 0...1_000, "Heartbeats without news held back.")
+        table.integer(
+            "heartbeatsSkippedMax", \.heartbeatsSkippedMax, in: 0...1_000, "Heartbeats without news held back.")
         for topic in NormalizerSettings.rawTopics {
-            table.parsed("encodings.\(topic.text)", "Encoding of \(topic.text) where records name none.") { settings, text in
+            let help = "Encoding of \(topic.text) where records name none."
+            table.parsed("encodings.\(topic.text)", help) { settings, text in
                 guard !text.isEmpty else { return nil }
                 guard let encoding = RecordEncoding(text: text) else { return "'\(text)' is no known encoding" }
                 settings.encodings[topic] = encoding

@@ -23,15 +23,22 @@ extension SettingsTable<ScalingSettings> {
         table.integer("policyBytesMax", \.policyBytesMax, in: 256...262_144, "The longest policy.")
         table.integer("policiesBytesMax", \.policiesBytesMax, in: 1_024...1_000_000_000, "All policies together.")
         table.integer("commandsMax", \.commandsMax, in: 1...1_000_000, "Commands that are remembered.")
-        table.integer("commandMemorySeconds", \.commandMemorySeconds, "How long a command without expiry is remembered.")
         table.integer(
-            "decisionIntervalSeconds", \.decisionIntervalSeconds, in: 1...86_400, "Decision interval, unless a policy says.")
-        table.number("leadSecondsDefault", \.leadSecondsDefault, in: 0...86_400, "From an action to ready units, until learned.")
-        table.integer("restateSeconds", \.restateSeconds, in: 1...1_000_000_000, "When an unchanged decision is restated.")
+            "commandMemorySeconds", \.commandMemorySeconds, "How long a command without expiry is remembered.")
+        table.integer(
+            "decisionIntervalSeconds", \.decisionIntervalSeconds, in: 1...86_400,
+            "Decision interval, unless a policy says.")
+        table.number(
+            "leadSecondsDefault", \.leadSecondsDefault, in: 0...86_400, "From an action to ready units, until learned.")
+        table.integer(
+            "restateSeconds", \.restateSeconds, in: 1...1_000_000_000, "When an unchanged decision is restated.")
         table.flag("restateEveryDecision", \.restateEveryDecision, "Restate at every evaluation.")
         table.integer("backoffSeconds", \.backoffSeconds, in: 1...86_400, "First wait after a failed action.")
-        table.integer("backoffSecondsMax", \.backoffSecondsMax, in: 1...1_000_000, "Longest wait after a failed action.")
-        table.parsed("actuation", default: "reported", "Who says that an action is done: reported or assumed.") { settings, text in
+        table.integer(
+            "backoffSecondsMax", \.backoffSecondsMax, in: 1...1_000_000, "Longest wait after a failed action.")
+        table.parsed(
+            "actuation", default: "reported", "Who says that an action is done: reported or assumed."
+        ) { settings, text in
             switch text {
             case "reported": settings.actuation = .reported
             case "assumed": settings.actuation = .assumed

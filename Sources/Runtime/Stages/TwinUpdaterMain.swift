@@ -26,8 +26,10 @@ extension SettingsTable<TwinSettings> {
         table.integer("seriesMax", \.seriesMax, in: 1...100_000_000, "Series of one task.")
         table.integer("seriesPerResourceMax", \.seriesPerResourceMax, in: 1...100_000, "Series of one twin.")
         table.integer("eventsMax", \.eventsMax, in: 0...64, "Planned events known at a time.")
-        table.integer("summarySeconds", \.summarySeconds, in: 1...1_000_000_000, "How often a twin's summary is restated.")
-        table.integer("expireSeconds", \.expireSeconds, in: 1...1_000_000_000, "A twin without samples is then forgotten.")
+        table.integer(
+            "summarySeconds", \.summarySeconds, in: 1...1_000_000_000, "How often a twin's summary is restated.")
+        table.integer(
+            "expireSeconds", \.expireSeconds, in: 1...1_000_000_000, "A twin without samples is then forgotten.")
         return table
     }
 }

@@ -26,6 +26,7 @@ package struct LineLogHandler: LogHandler {
         set { metadata[key] = newValue }
     }
 
+    /// Writes one line.
     package func log(event: LogEvent) {
         var fields = metadata
         if let provided = metadataProvider?.get() { fields.merge(provided) { _, new in new } }
@@ -75,7 +76,9 @@ package struct LineLogHandler: LogHandler {
 
     /// In quotation marks where it must be; never more than one line.
     private static func quoted(_ text: String) -> String {
-        let needs = text.isEmpty || text.unicodeScalars.contains { $0.value <= 32 || $0 == "\"" || $0 == "=" || $0.value == 127 }
+        let needs =
+            text.isEmpty
+            || text.unicodeScalars.contains { $0.value <= 32 || $0 == "\"" || $0 == "=" || $0.value == 127 }
         guard needs else { return text }
         var out = "\""
         for scalar in text.unicodeScalars {

@@ -94,7 +94,9 @@ extension WorkerStatus {
         }
         perTask("task_entries_total", "counter", "Entries emitted") { "\($0.entries)" }
         perTask("task_dead_letters_total", "counter", "Dead letters") { "\($0.deadLetters)" }
-        perTask("task_snapshot_offset", "gauge", "Offset of the last durable snapshot") { $0.snapshotOffset.map { "\($0)" } }
+        perTask("task_snapshot_offset", "gauge", "Offset of the last durable snapshot") {
+            $0.snapshotOffset.map { "\($0)" }
+        }
         perTask("task_snapshot_time_seconds", "gauge", "When it became durable") { task in
             task.snapshotWallMilliseconds.map { "\(Double($0) / 1_000)" }
         }

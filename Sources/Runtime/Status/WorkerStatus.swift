@@ -4,6 +4,7 @@ import TwinCore
 
 /// Where one task stands.
 package struct TaskStatus: Sendable, Equatable {
+    /// Where a task stands.
     package enum Phase: String, Sendable { case recovering, replaying, running }
 
     package var task: TaskID
@@ -31,6 +32,7 @@ package struct TaskStatus: Sendable, Equatable {
 
 /// Something an operator should look at. What each means stands in the README.
 package struct Alarm: Sendable, Equatable {
+    /// What to look at.
     package enum Kind: String, Sendable, CaseIterable {
         /// Frames of a sender are ahead of its chain and wait for a resend.
         case gapOpen

@@ -21,7 +21,8 @@ extension KafkaWorld {
             case .retry: throw WorldError(.restoreAndReplay, failure.reason)
             case .deadLetter:
                 throw WorldError(
-                    .stopBroken, "\(failure.reason); lower limits.recordBytesMax or raise the topic's max.message.bytes")
+                    .stopBroken,
+                    "\(failure.reason); lower limits.recordBytesMax or raise the topic's max.message.bytes")
             case .restoreAndReplay, .stopFenced, .stopBroken: throw failure
             }
         }

@@ -321,7 +321,8 @@ package final class KafkaWorld: WorkerWorld {
             }
         }
         if let producer = producer.take() {
-            _ = producer.purgeAndDestroy(deadline: Deadline(milliseconds: max(500, Int(deadline.remainingMilliseconds))))
+            let left = max(500, Int(deadline.remainingMilliseconds))
+            _ = producer.purgeAndDestroy(deadline: Deadline(milliseconds: left))
         }
     }
 }
