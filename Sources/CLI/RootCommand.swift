@@ -14,7 +14,7 @@ package struct TwinscaleCommand: AsyncParsableCommand {
             To look around without a broker, start with: twinscale topology
             To prepare a broker of your own: twinscale topics apply --bootstrap HOST:9092
             """,
-        subcommands: [
+        subcommands: [BacktestCommand.self, 
             TopologyCommand.self,
             TopicsCommand.self,
             HealthCommand.self,

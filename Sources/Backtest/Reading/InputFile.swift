@@ -10,14 +10,14 @@ package final class InputFile {
     /// Bytes of the file on disk; what `bytesRead` runs up to.
     package let byteCount: Int64
     /// Bytes read from disk so far, for progress.
-    package private(set) var bytesRead: Int64 = 0
+    @exclusivity(unchecked) package private(set) var bytesRead: Int64 = 0
     /// True if the content is compressed.
     package private(set) var isCompressed = false
 
     private let descriptor: Int32
     private let room: UnsafeMutableRawBufferPointer
     /// Bytes of the room that hold what was read and not used yet.
-    private var pending = 0..<0
+    @exclusivity(unchecked) private var pending = 0..<0
     private var isAtEnd = false
     private var inflater: UnsafeMutablePointer<z_stream>?
     /// Inside a gzip member: its end must come before the file's.

@@ -7,9 +7,9 @@ import TwinCore
 package final class SeriesTable {
     /// Names of resources and of metrics, in one table.
     package let names: NameTable
-    private var index = PairIndex()
+    @exclusivity(unchecked) private var index = PairIndex()
     /// Resource and metric of each series, as numbers of `names`.
-    package private(set) var keys: [(resource: NameID, metric: NameID)] = []
+    @exclusivity(unchecked) package private(set) var keys: [(resource: NameID, metric: NameID)] = []
     package let seriesMax: Int
 
     package init(namesMax: Int = 2_000_000, seriesMax: Int = 4_000_000) {
@@ -26,6 +26,11 @@ package final class SeriesTable {
         index.insert(resource, metric, keys.count)
         keys.append((resource, metric))
         return keys.count - 1
+    }
+
+    /// The number of a series, without giving one out.
+    package func find(resource: NameID, metric: NameID) -> Int? {
+        resource == 0 || metric == 0 ? nil : index.find(resource, metric)
     }
 
     /// The number of a series by its names, without giving one out.

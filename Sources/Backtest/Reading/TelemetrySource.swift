@@ -32,11 +32,11 @@ package final class TelemetrySource {
 
     private let path: String
     private let limits: Limits
-    private var table: TelemetryTable?
-    private var order: MergeOrder?
-    private var position = 0
-    private var reader: TelemetryReader?
-    private var newest = Int64.min
+    @exclusivity(unchecked) private var table: TelemetryTable?
+    @exclusivity(unchecked) private var order: MergeOrder?
+    @exclusivity(unchecked) private var position = 0
+    @exclusivity(unchecked) private var reader: TelemetryReader?
+    @exclusivity(unchecked) private var newest = Int64.min
 
     /// Reads or checks the file. `progress` is told the share read, 0…1, now and then.
     package init(

@@ -15,15 +15,15 @@ final class TelemetryTable {
         let series: UnsafeMutablePointer<Int32>
     }
 
-    private(set) var count = 0
-    private var blocks: [Block] = []
+    @exclusivity(unchecked) private(set) var count = 0
+    @exclusivity(unchecked) private var blocks: [Block] = []
     /// The true time of each row that came late, in the order of the file.
-    private var late: [(row: Int, time: Int64)] = []
+    @exclusivity(unchecked) private var late: [(row: Int, time: Int64)] = []
     /// The latest time of each series so far.
-    private var latest: [Int64] = []
+    @exclusivity(unchecked) private var latest: [Int64] = []
     /// Starts of the runs of rows in which arrival never falls.
-    private(set) var runs: [Int] = []
-    private var lastArrival = Int64.min
+    @exclusivity(unchecked) private(set) var runs: [Int] = []
+    @exclusivity(unchecked) private var lastArrival = Int64.min
 
     private static let lateBit = Int32.min
 

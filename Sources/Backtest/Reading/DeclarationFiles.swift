@@ -1,0 +1,164 @@
+import Messages
+import Normalization
+import Yams
+
+/// What `--resources` says: `resources: [{id, class, tags: {}, metrics: {NAME: {unit, kind, role, capacityPerUnit}}}]`.
+package struct ResourcesFile {
+    /// One resource.
+    package struct Resource {
+        package var id = ""
+        package var resourceClass = ""
+        package var tags: [(key: String, value: String)] = []
+        package var metrics: [Metric] = []
+    }
+
+    /// One metric of a resource.
+    package struct Metric {
+        package var name: String
+        package var reading: MetricReading
+        /// What one replica carries, in canonical units.
+        package var capacityPerUnit: Double?
+    }
+
+    /// In the order of the file.
+    package private(set) var resources: [Resource] = []
+    private var byID: [String: Int] = [:]
+
+    package init(path: String) throws(BacktestError) {
+        let file = try YAMLFile(path: path)
+        for node in try file.list("resources") {
+            let resource = try Self.resource(node, file)
+            guard byID[resource.id] == nil else { throw file.fault("\"\(resource.id)\" stands twice", at: node) }
+            byID[resource.id] = resources.count
+            resources.append(resource)
+        }
+    }
+
+    /// The declaration of a resource, or nil.
+    package func find(_ id: String) -> Resource? { byID[id].map { resources[$0] } }
+
+    private static func resource(_ node: Node, _ file: YAMLFile) throws(BacktestError) -> Resource {
+        var resource = Resource()
+        for (key, value) in try file.pairs(node) {
+            switch key {
+            case "id": resource.id = try file.text(value)
+            case "class": resource.resourceClass = try file.text(value)
+            case "tags":
+                for (tag, word) in try file.pairs(value) { resource.tags.append((tag, try file.text(word))) }
+            case "metrics":
+                for (name, inner) in try file.pairs(value) {
+                    resource.metrics.append(try metric(name, inner, file))
+                }
+            default: throw file.fault("unknown key \"\(key)\"; known are id, class, tags, metrics", at: value)
+            }
+        }
+        guard !resource.id.isEmpty else { throw file.fault("a resource without id", at: node) }
+        return resource
+    }
+
+    private static func metric(_ name: String, _ node: Node, _ file: YAMLFile) throws(BacktestError) -> Metric {
+        var unit: String?
+        var role: MetricRole?
+        var isCounter: Bool?
+        var capacity: Double?
+        for (key, value) in node.null != nil ? [] : try file.pairs(node) {
+            switch key {
+            case "unit": unit = try file.text(value)
+            case "kind":
+                let word = try file.text(value)
+                guard word == "gauge" || word == "counter" else {
+                    throw file.fault("kind is \"\(word)\"; gauge or counter is expected", at: value)
+                }
+                isCounter = word == "counter"
+            case "role":
+                let word = try file.text(value)
+                guard let found = MetricRole(text: word) else {
+                    let known = MetricRole.allCases.map(\.text).joined(separator: ", ")
+                    throw file.fault("role is \"\(word)\"; known are \(known)", at: value)
+                }
+                role = found
+            case "capacityPerUnit":
+                capacity = try file.number(value)
+                guard capacity ?? 0 > 0 else { throw file.fault("capacityPerUnit is not above 0", at: value) }
+            default:
+                throw file.fault("unknown key \"\(key)\"; known are unit, kind, role, capacityPerUnit", at: value)
+            }
+        }
+        let reading = MetricReading(name: name, unit: unit, role: role, isCounter: isCounter ?? false)
+        guard unit == nil || !reading.isUnknownUnit else {
+            throw file.fault("unit \"\(unit ?? "")\" of \(name) is not understood", at: node)
+        }
+        return Metric(name: name, reading: reading, capacityPerUnit: capacity.map { reading.canonical($0) })
+    }
+}
+
+/// What `--policies` says: `policies: [{name, match, …}]` with the keys of a policy record.
+package struct PoliciesFile {
+    /// One policy, as JSON for the decider.
+    package struct Policy {
+        package var name: String
+        package var version: Double
+        package var json: [UInt8]
+        /// Line of the file, for messages.
+        package var line: Int
+        package var decisionIntervalSeconds: Double?
+        package var provisioningDelaySeconds: Double?
+    }
+
+    package private(set) var policies: [Policy] = []
+    /// Keys whose values are names, and so text even where they look like numbers.
+    private static let nameKeys = ["name", "metric", "resource", "class", "locality", "tags"]
+
+    /// - Parameter resources: where a policy names no capacity, what is declared there for its metric counts.
+    package init(path: String, resources: ResourcesFile? = nil) throws(BacktestError) {
+        let file = try YAMLFile(path: path)
+        for node in try file.list("policies") {
+            var policy = Policy(name: "", version: 1, json: [], line: node.mark?.line ?? 0)
+            var hasCapacity = false
+            var metric: String?
+            var resource: String?
+            for (key, value) in try file.pairs(node) {
+                switch key {
+                case "name": policy.name = try file.text(value)
+                case "version": policy.version = try file.number(value)
+                case "metric": metric = try file.text(value)
+                case "capacityPerReplica": hasCapacity = true
+                case "decisionIntervalSeconds": policy.decisionIntervalSeconds = try file.number(value)
+                case "provisioningDelaySeconds": policy.provisioningDelaySeconds = try file.number(value)
+                case "match":
+                    for (inner, word) in try file.pairs(value) where inner == "resource" {
+                        resource = try file.text(word)
+                    }
+                default: continue
+                }
+            }
+            guard !policy.name.isEmpty else { throw file.fault("a policy without name", at: node) }
+            let repeated = policies.contains { $0.name == policy.name }
+            guard !repeated else { throw file.fault("policy \"\(policy.name)\" stands twice", at: node) }
+            let declared = hasCapacity ? nil : resource.flatMap { resources?.find($0) }
+            policy.json = try Self.json(node, capacity: Self.capacity(declared, metric), file)
+            policies.append(policy)
+        }
+    }
+
+    private static func capacity(_ resource: ResourcesFile.Resource?, _ metric: String?) -> Double? {
+        let declared = resource?.metrics.filter { $0.capacityPerUnit != nil } ?? []
+        if let metric { return declared.first { $0.name == metric }?.capacityPerUnit }
+        return declared.count == 1 ? declared[0].capacityPerUnit : nil
+    }
+
+    private static func json(_ node: Node, capacity: Double?, _ file: YAMLFile) throws(BacktestError) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.beginObject()
+        for (key, value) in try file.pairs(node) {
+            writer.key(key)
+            try file.write(value, into: &writer, names: nameKeys, isName: nameKeys.contains(key))
+        }
+        if let capacity {
+            writer.key("capacityPerReplica")
+            writer.double(capacity)
+        }
+        writer.endObject()
+        return writer.bytes
+    }
+}

@@ -1,0 +1,95 @@
+import Messages
+
+extension BacktestSummary {
+    /// The summary as text for a terminal: what was read, how good the forecasts were, what else was found.
+    package func text(outputDirectory: String) -> String {
+        var lines: [String] = []
+        var read = "\(Self.grouped(telemetry.rows)) samples of \(telemetry.series) series"
+        read += " of \(telemetry.resources) resources"
+        if let start = telemetry.start, let end = telemetry.end {
+            read += ", \(Self.decimal((end - start) / 86_400, 2)) days"
+        }
+        lines.append(read)
+        if telemetry.badRows > 0 {
+            lines.append(
+                "\(Self.grouped(telemetry.badRows)) rows could not be read: "
+                    + telemetry.badRowExamples.prefix(3).joined(separator: "; "))
+        }
+        if telemetry.rowsWithoutValue > 0 {
+            lines.append("\(Self.grouped(telemetry.rowsWithoutValue)) rows had no value")
+        }
+        if telemetry.lateRows > 0 { lines.append("\(Self.grouped(telemetry.lateRows)) rows came late") }
+        if let originsAsked {
+            lines.append(
+                "\(Self.grouped(UInt64(originsAnswered))) of \(Self.grouped(UInt64(originsAsked))) origins answered")
+        }
+        lines.append("")
+        lines.append(contentsOf: accuracyTable())
+        lines.append(
+            "decisions: \(Self.grouped(decisionRows)), of which \(Self.grouped(decisionChanges)) change the replicas")
+        let kinds = driftByKind.filter { $0.count > 0 }.map { "\($0.kind) \($0.count)" }.joined(separator: ", ")
+        lines.append("drift: \(Self.grouped(driftRows))" + (kinds.isEmpty ? "" : " (\(kinds))"))
+        lines.append(
+            "took \(Self.decimal(readSeconds + runSeconds, 2)) s, \(Self.grouped(UInt64(rowsPerSecond))) samples a "
+                + "second; results are in \(outputDirectory)")
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// Rows that a table shows; the rest is in `summary.json`.
+    private static let tableRowsMax = 48
+
+    private func accuracyTable() -> [String] {
+        guard !accuracy.isEmpty else { return ["no forecast met its sample, so there is no accuracy to show", ""] }
+        var rows = [["metric", "horizon", "series", "n", "MAE", "MAE/pers.", "WQL/pers.", "q50", "q90", "q95", "q99"]]
+        for score in accuracy.prefix(Self.tableRowsMax) {
+            rows.append(
+                [
+                    score.metric, "\(score.horizonSeconds) s", "\(score.series)", "\(score.count)",
+                    Self.significant(score.meanAbsoluteError), Self.decimal(score.absoluteErrorRatio, 3),
+                    Self.decimal(score.quantileLossRatio, 3),
+                ] + score.coverage[1...].map { Self.decimal($0, 3) })
+        }
+        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+        var lines = rows.map { row in
+            row.indices.map { column in
+                let room = String(repeating: " ", count: widths[column] - row[column].count)
+                return column == 0 ? row[column] + room : room + row[column]
+            }.joined(separator: "  ")
+        }
+        if accuracy.count > Self.tableRowsMax {
+            lines.append("… and \(accuracy.count - Self.tableRowsMax) more rows in summary.json")
+        }
+        lines.append("pers. = persistence (the last value, with quantiles of its own errors); below 1 is better")
+        lines.append("q50 … q99 = share of values at or below that quantile")
+        return lines + [""]
+    }
+
+    /// `1234567` as `1 234 567`.
+    private static func grouped(_ value: UInt64) -> String {
+        var text = ""
+        for (index, digit) in String(value).reversed().enumerated() {
+            if index > 0, index % 3 == 0 { text = " " + text }
+            text = String(digit) + text
+        }
+        return text
+    }
+
+    private static func decimal(_ value: Double, _ decimals: Int) -> String {
+        guard value.isFinite else { return "-" }
+        var scale = 1.0
+        for _ in 0..<decimals { scale *= 10 }
+        var bytes: [UInt8] = []
+        PlainDecimal.append((value * scale).rounded() / scale, to: &bytes)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private static func significant(_ value: Double) -> String {
+        var decimals = 0
+        var rest = value.magnitude
+        while rest < 1_000, decimals < 6, rest > 0 {
+            rest *= 10
+            decimals += 1
+        }
+        return decimal(value, decimals)
+    }
+}
