@@ -33,18 +33,17 @@ struct SnapshotLogTests {
     func stage() async throws {
         let stand = try Stand(topics: ["observations", "forecasts", "deadletters", "snapshots"])
         let sender = try Sender(stand)
-        for round in 1...2 {
-            let service = try stand.service(["--snapshots-url", "kafka:snapshots"])
-            async let run: Void = service.run()
-            try sender.send(frames: 20, samples: 20)
-            try await waitForSnapshots(service, sender, atLeast: Int64(round * 20))
-            service.crash()
-            try await run
-            if round == 2 { #expect(service.board.current.recordsFolded < 4 * UInt64(sender.framesSent)) }
-        }
+        let first = try stand.service(["--snapshots-url", "kafka:snapshots"])
+        async let firstRun: Void = first.run()
+        try await waitForSnapshots(first, sender)
+        first.requestStop()
+        try await firstRun
+        try sender.send(frames: 5, samples: 20)
         let last = try stand.service(["--snapshots-url", "kafka:snapshots"])
         async let run: Void = last.run()
         try await wait("the end") { last.hasCommitted(sender.framesSent, partitions: 4) }
+        // Without a snapshot it would have folded everything again.
+        #expect(last.board.current.recordsFolded < 4 * UInt64(sender.framesSent))
         last.requestStop()
         try await run
         try check(stand, sender)

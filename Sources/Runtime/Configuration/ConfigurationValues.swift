@@ -96,7 +96,7 @@ extension RuntimeConfiguration {
             USAGE: \(stage.text) [--config FILE] [--kafka PROPERTY=VALUE]… [OPTIONS]
 
             Settings come, each overriding the one before, from defaults, the YAML file, environment variables
-            (--commit-x is TWINSCALE_COMMIT_X) and options. Any librdkafka property can be given under kafka: in the
+            (--health-listen is TWINSCALE_HEALTH_LISTEN, health: {listen: …} in the file) and options. Any librdkafka property can be given under kafka: in the
             file, as TWINSCALE_KAFKA_SASL_USERNAME, or with --kafka sasl.username=….
 
               --config FILE         The YAML file.

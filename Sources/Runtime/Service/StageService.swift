@@ -71,7 +71,9 @@ package final class StageService<Logic: TaskLogic & SendableMetatype>: Service {
 
     private func runWorker() -> StageFailure? {
         do throws(StageFailure) {
-            try TopicCheck.run(configuration, topics: definition.topics, isStopping: isStopping)
+            try TopicCheck.run(configuration, topics: definition.topics, isStopping: isStopping) { reason in
+                board.publish { $0.reason = "no broker: \(reason)" }
+            }
             if isStopping() { return nil }
             let store = try SnapshotStores.open(configuration)
             return try run(store)

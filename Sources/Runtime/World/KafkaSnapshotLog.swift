@@ -15,6 +15,10 @@ package final class KafkaSnapshotLog: SnapshotLog {
     private let groupID: String
     /// Made when first needed, and again after a failure that voids it.
     private let producer = Mutex<Producer?>(nil)
+    /// Kept from reading to reading: a new consumer needs half a second before its first fetch.
+    /// Touched only while `reading` is held; it cannot live inside the lock, as readings mix it with the caller's closure.
+    private nonisolated(unsafe) var reader: Reader?
+    private let reading = Mutex(())
 
     /// A log over an existing topic. `groupID` only names the reader; it never joins.
     package init(
@@ -66,53 +70,61 @@ package final class KafkaSnapshotLog: SnapshotLog {
         partition: Int32,
         _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer?, _ milliseconds: Int64) -> Void
     ) throws(SnapshotError) {
-        do {
-            var consumer = try Consumer(properties: properties, groupID: groupID)
-            var batch = RecordBatch(recordsMax: 256)
-            let place = KafkaPartition(topic, partition)
-            var isComplete = false
-            var failure: KafkaError?
+        let place = KafkaPartition(topic, partition)
+        let failure = reading.withLock { _ -> SnapshotError? in
             do throws(KafkaError) {
-                try consumer.assign([PartitionStart(place, .beginning)])
-                isComplete = try Self.drain(&consumer, &batch, body)
-            } catch { failure = error }
-            _ = consumer.close(clearing: batch, deadline: Deadline(milliseconds: 500))
-            if let failure { throw failure }
-            guard isComplete else {
-                throw SnapshotError(.failed, "\(place): no answer for \(Self.silenceMillisecondsMax) ms while reading")
+                if reader == nil { reader = try Reader(properties, groupID: groupID) }
+                if try reader?.read(place, silenceMillisecondsMax: Self.silenceMillisecondsMax, body) == true { return nil }
+                if let old = reader.take() { old.close() }
+                return SnapshotError(
+                    .failed, "\(place): no answer for \(Self.silenceMillisecondsMax) ms while reading")
+            } catch {
+                if let old = reader.take() { old.close() }
+                return Self.failure(error, topic)
             }
-        } catch let error as SnapshotError {
-            throw error
-        } catch let error as KafkaError {
-            throw Self.failure(error, topic)
-        } catch {
-            throw SnapshotError(.failed, "\(error)")
         }
-    }
-
-    /// Reads until the end of the partition is reported; false if the broker falls silent.
-    private static func drain(
-        _ consumer: inout Consumer, _ batch: inout RecordBatch,
-        _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer?, Int64) -> Void
-    ) throws(KafkaError) -> Bool {
-        var silence = Deadline(milliseconds: silenceMillisecondsMax)
-        let empty = UnsafeRawBufferPointer(start: nil, count: 0)
-        while true {
-            let polled = try consumer.poll(into: &batch, timeoutMilliseconds: 100)
-            batch.forEach { record in body(record.key ?? empty, record.value, record.timestampMilliseconds) }
-            if polled.records > 0 { silence = Deadline(milliseconds: silenceMillisecondsMax) }
-            for event in batch.events {
-                switch event {
-                case .end: return true
-                case .failed(_, _, let error): if error.disposition != .retry || silence.hasPassed { throw error }
-                }
-            }
-            if silence.hasPassed { return false }
-        }
+        if let failure { throw failure }
     }
 
     private static func failure(_ error: KafkaError, _ topic: String) -> SnapshotError {
         let code: SnapshotError.Code = error.disposition == .deadLetter ? .limit : .failed
         return SnapshotError(code, "snapshot topic '\(topic)': \(error.reason)")
     }
+}
+
+/// A consumer that reads whole partitions, one at a time, and joins no group.
+private struct Reader: ~Copyable {
+    private var consumer: Consumer
+    private var batch = RecordBatch(recordsMax: 256)
+
+    init(_ properties: KafkaProperties, groupID: String) throws(KafkaError) {
+        consumer = try Consumer(properties: properties, groupID: groupID)
+    }
+
+    /// Reads until the end of the partition is reported; false if the broker falls silent.
+    mutating func read(
+        _ place: KafkaPartition, silenceMillisecondsMax: Int,
+        _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer?, Int64) -> Void
+    ) throws(KafkaError) -> Bool {
+        try consumer.assign([PartitionStart(place, .beginning)])
+        var silence = Deadline(milliseconds: silenceMillisecondsMax)
+        let empty = UnsafeRawBufferPointer(start: nil, count: 0)
+        var isComplete = false
+        while !isComplete, !silence.hasPassed {
+            let polled = try consumer.poll(into: &batch, timeoutMilliseconds: 100)
+            batch.forEach { record in body(record.key ?? empty, record.value, record.timestampMilliseconds) }
+            if polled.records > 0 { silence = Deadline(milliseconds: silenceMillisecondsMax) }
+            for event in batch.events {
+                switch event {
+                case .end: isComplete = true
+                case .failed(_, _, let error): if error.disposition != .retry { throw error }
+                }
+            }
+        }
+        batch.clear()
+        try consumer.unassign([place])
+        return isComplete
+    }
+
+    consuming func close() { _ = consumer.close(clearing: batch, deadline: Deadline(milliseconds: 500)) }
 }

@@ -6,6 +6,9 @@ import Worker
 
 /// Compares the topics on the broker with what is configured, before anything is joined.
 package enum TopicCheck {
+    /// One question's time; short, as a stop is noticed only between two.
+    private static let patienceMilliseconds = 1_500
+
     /// What keeps a stage from starting.
     package enum Finding: Sendable, Equatable {
         case missing(String)
@@ -55,9 +58,11 @@ package enum TopicCheck {
             hint: "the partition count is fixed: configure the \(found) that are there, or replay into a new namespace")
     }
 
-    /// Asks the broker, for as long as a start may take, and throws what keeps the stage from starting.
+    /// Asks the broker, for as long as a start may take, and throws what keeps the stage from starting. `waiting` hears
+    /// why it takes longer.
     package static func run(
-        _ configuration: RuntimeConfiguration, topics: [TopicName], isStopping: () -> Bool = { false }
+        _ configuration: RuntimeConfiguration, topics: [TopicName], isStopping: () -> Bool = { false },
+        waiting: (String) -> Void = { _ in }
     ) throws(StageFailure) {
         let deadline = Deadline(milliseconds: configuration.startTimeoutMilliseconds)
         let servers = configuration.kafka["bootstrap.servers"] ?? ""
@@ -71,11 +76,12 @@ package enum TopicCheck {
         var failure: KafkaError?
         while cluster == nil, !deadline.hasPassed, !isStopping() {
             do throws(KafkaError) {
-                let wait = min(Int(deadline.remainingMilliseconds), 5_000)
+                let wait = min(Int(deadline.remainingMilliseconds), Self.patienceMilliseconds)
                 cluster = try admin.describeCluster(timeoutMilliseconds: max(wait, 1))
             } catch {
                 failure = error
                 if error.disposition != .retry { break }
+                waiting(error.reason)
                 sleepMilliseconds(100, unless: isStopping)
             }
         }
