@@ -12,9 +12,11 @@ package struct TwinscaleCommand: AsyncParsableCommand {
             scaling-decider. This program is for everything around them.
 
             To look around without a broker, start with: twinscale topology
+            To see what it would have said about your own past: twinscale backtest --telemetry FILE.csv --out results
             To prepare a broker of your own: twinscale topics apply --bootstrap HOST:9092
             """,
-        subcommands: [BacktestCommand.self, 
+        subcommands: [
+            BacktestCommand.self,
             TopologyCommand.self,
             TopicsCommand.self,
             HealthCommand.self,
