@@ -95,9 +95,10 @@ extension RuntimeConfiguration {
 
             USAGE: \(stage.text) [--config FILE] [--kafka PROPERTY=VALUE]… [OPTIONS]
 
-            Settings come, each overriding the one before, from defaults, the YAML file, environment variables
-            (--health-listen is TWINSCALE_HEALTH_LISTEN, health: {listen: …} in the file) and options. Any librdkafka property can be given under kafka: in the
-            file, as TWINSCALE_KAFKA_SASL_USERNAME, or with --kafka sasl.username=….
+            Settings come, each overriding the one before, from defaults, the YAML file, environment variables and
+            options: --health-listen is TWINSCALE_HEALTH_LISTEN, and health: {listen: …} in the file. Any librdkafka
+            property can be given under kafka: in the file, as TWINSCALE_KAFKA_SASL_USERNAME, or with
+            --kafka sasl.username=….
 
               --config FILE         The YAML file.
               --print-config        Print the effective configuration, secrets hidden, and end.

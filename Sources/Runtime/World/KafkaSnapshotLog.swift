@@ -16,7 +16,8 @@ package final class KafkaSnapshotLog: SnapshotLog {
     /// Made when first needed, and again after a failure that voids it.
     private let producer = Mutex<Producer?>(nil)
     /// Kept from reading to reading: a new consumer needs half a second before its first fetch.
-    /// Touched only while `reading` is held; it cannot live inside the lock, as readings mix it with the caller's closure.
+    /// Touched only while `reading` is held. It cannot live inside the lock: a reading mixes it with the caller's
+    /// closure.
     private nonisolated(unsafe) var reader: Reader?
     private let reading = Mutex(())
 
@@ -74,7 +75,8 @@ package final class KafkaSnapshotLog: SnapshotLog {
         let failure = reading.withLock { _ -> SnapshotError? in
             do throws(KafkaError) {
                 if reader == nil { reader = try Reader(properties, groupID: groupID) }
-                if try reader?.read(place, silenceMillisecondsMax: Self.silenceMillisecondsMax, body) == true { return nil }
+                let isComplete = try reader?.read(place, silenceMillisecondsMax: Self.silenceMillisecondsMax, body)
+                if isComplete == true { return nil }
                 if let old = reader.take() { old.close() }
                 return SnapshotError(
                     .failed, "\(place): no answer for \(Self.silenceMillisecondsMax) ms while reading")
