@@ -112,7 +112,7 @@ let package = Package(
         tests("CLI", ["CLI", "Topology", "Kafka", "TwinCore", argumentParser]),
         tests("TaskLoop", ["TaskLoop", "TwinCore"]),
         tests("Snapshots", ["Snapshots", "TwinCore"]),
-        tests("Simulation", ["Simulation", "Worker", "Topology", "StageKit", "Messages", "TaskLoop", "Snapshots", "TwinCore"]),
+        tests("Simulation", ["Simulation", "Normalization", "Worker", "Topology", "StageKit", "Messages", "TaskLoop", "Snapshots", "TwinCore"]),
         tests("Kafka", ["Kafka", "TwinCore"]),
         tests(
             "Runtime",

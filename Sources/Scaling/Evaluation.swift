@@ -124,8 +124,8 @@ extension Evaluation {
     private mutating func abstain(_ why: Abstention) { abstention = why }
 
     /// The rule of the concept: one step up when the predicted load exceeds capacity × scaling threshold, one step
-    /// down when it is below capacity × under-utilisation threshold. What the neighbours are predicted to add lowers both
-    /// thresholds, which is the same as adding it to the load.
+    /// down when it is below capacity × under-utilisation threshold. What the neighbours are predicted to add lowers
+    /// both thresholds, which is the same as adding it to the load.
     private mutating func proposeByThresholds(_ cell: borrowing ResourceCell, _ terms: PolicyTerms) {
         let load = predictedLoad(cell, terms) * scale
         let total = capacity * Double(base)

@@ -95,6 +95,7 @@ package struct PolicyMatch: Sendable, Equatable {
     package var locality: NameID = 0
     package var tags: [Tag] = []
 
+    /// A tag that a resource must carry.
     package struct Tag: Sendable, Equatable, BitwiseCopyable {
         package var key: NameID
         package var value: NameID
@@ -121,6 +122,7 @@ package struct Policy: Sendable {
 
 /// Why a policy or a command was not accepted: a code for programs, a sentence for people.
 package struct ScalingError: Error, Sendable, Equatable {
+    /// What is wrong, for programs.
     package enum Code: UInt8, Sendable {
         case malformed, unknownKey, repeatedKey, missingKey, wrongType, outOfRange, conflict, limit, unknown
     }

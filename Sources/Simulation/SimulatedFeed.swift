@@ -23,7 +23,7 @@ package struct SimulatedFeed {
     private let resources: Int
     private let localities: Int
     private var time: Int64 = 1_767_225_600_000
-    private var recent: [(partition: Int32, value: [UInt8])] = []
+    private var recent: [(partition: Int32, value: [UInt8], samples: Int)] = []
 
     package init(records: Int, resources: Int = 12, localities: Int = 4) {
         recordsMax = records
@@ -80,7 +80,7 @@ package struct SimulatedFeed {
         json.endArray()
         let partition = Int32(hub.random.int(0...Int(hub.log.layout[.telemetry] - 1)))
         hub.log.append(TopicPartition(.telemetry, partition), key: nil, value: json.bytes)
-        recent.append((partition, json.bytes))
+        recent.append((partition, json.bytes, count))
         if recent.count > 30 { recent.removeFirst() }
     }
 
@@ -104,9 +104,10 @@ package struct SimulatedFeed {
         json.endObject()
     }
 
-    private func repeatRecent(_ hub: SimulationHub) {
+    private mutating func repeatRecent(_ hub: SimulationHub) {
         guard !recent.isEmpty else { return }
         let again = recent[hub.random.int(0...(recent.count - 1))]
+        samplesWritten += again.samples
         // The same bytes, sometimes in another partition: two agents that report the same.
         let partition = hub.random.chance(0.5)
             ? again.partition : Int32(hub.random.int(0...Int(hub.log.layout[.telemetry] - 1)))

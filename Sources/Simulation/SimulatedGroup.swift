@@ -7,6 +7,8 @@ package final class SimulatedGroup {
     package struct Member {
         package var id: Int
         package var owned: [TopicPartition] = []
+        /// What it believes to own: what it was last told.
+        package var believed: [TopicPartition] = []
         /// Asked to let go and has not answered.
         package var mustRelease = false
         /// Sleeping: the group has given it up, it still believes to own what it had.
@@ -53,7 +55,7 @@ package final class SimulatedGroup {
     package func wake(_ id: Int) {
         guard let index = index(id), members[index].isEvicted else { return }
         members[index].isEvicted = false
-        members[index].events = [.revoked(members[index].owned, lost: true)]
+        members[index].events = [.revoked(members[index].believed, lost: true)]
         members[index].owned = []
         members[index].mustRelease = true
         rebalance()
@@ -82,13 +84,16 @@ package final class SimulatedGroup {
     /// What the group has to tell the member next, if anything.
     package func takeEvent(_ id: Int) -> Event? {
         guard let index = index(id), !members[index].events.isEmpty else { return nil }
-        return members[index].events.removeFirst()
+        let event = members[index].events.removeFirst()
+        if case .assigned(let partitions) = event { members[index].believed = partitions }
+        return event
     }
 
     /// The member has let go of what was revoked.
     package func released(_ id: Int) {
         guard let index = index(id) else { return }
         members[index].owned = []
+        members[index].believed = []
         members[index].mustRelease = false
         dealIfReady()
     }

@@ -7,7 +7,7 @@ extension SimulatedPipeline {
     package static func real(
         layout: TopicLayout, settings: PipelineSettings = PipelineSettings(), gapFramesMax: UInt64 = 1_000
     ) -> SimulatedPipeline {
-        SimulatedPipeline(
+        var pipeline = SimulatedPipeline(
             layout: layout,
             inboxes: { Topology.inboxes(of: $0) },
             outputs: { stage in
@@ -20,5 +20,7 @@ extension SimulatedPipeline {
                 setting.namesMax = 100_000
                 return try settings.makeTask(setting, restoring: reader)
             })
+        pipeline.keepsTwins = true
+        return pipeline
     }
 }

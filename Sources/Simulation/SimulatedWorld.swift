@@ -150,7 +150,7 @@ package final class SimulatedWorld: WorkerWorld {
             }
             hub.check(
                 start.offset >= hub.log.committed(stage, incarnation, start.partition) ?? 0,
-                "the committed offset of \(start.partition) moved back")
+                "#\(id) moved the committed offset of \(start.partition) back to \(start.offset)")
             hub.log.commit(stage, incarnation, start.partition, start.offset)
         }
         if hub.random.chance(hub.faults.commitReplyLost) { throw WorldError(.retry, "the reply was lost") }

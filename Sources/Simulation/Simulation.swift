@@ -27,6 +27,8 @@ package struct SimulatedPipeline {
     package var layout: TopicLayout
     package var inboxes: (StageName) -> [TopicName]
     package var outputs: (StageName) -> [TopicName]
+    /// True if the twin-updater counts samples, so that each can be accounted for.
+    package var keepsTwins = false
     /// Makes a task of any stage.
     package var make: (TaskID, StateReader?) throws(StateError) -> any TaskLogic
 
@@ -54,6 +56,8 @@ package final class Simulation {
         /// Steps that coming to rest may take.
         package var stepsToRestMax = 30_000
         package var faults: Faults?
+        /// Virtual time for which rest must last, so that heartbeats can show what is missing.
+        package var restMilliseconds: Int64 = 0
         package init(seed: UInt64) { self.seed = seed }
     }
 
@@ -84,6 +88,8 @@ package final class Simulation {
     private var nextID = 0
     private var asleep: [(id: Int, until: Int64)] = []
     private var report: Report
+    /// Counters of the twin-updater's folds, for the count of samples.
+    private var twinCounters: [StageCounter] = []
 
     package init(_ settings: Settings, pipeline: SimulatedPipeline) {
         self.settings = settings
@@ -103,7 +109,7 @@ package final class Simulation {
         guard let store = try? hub.makeStore() else { return }
         let world = SimulatedWorld(id: nextID, stage: stage, incarnation: 1, hub: hub, snapshots: store)
         var loop = LoopSettings()
-        loop.commitRecordsMax = hub.random.int(1...200)
+        loop.commitRecordsMax = hub.random.int(8...200)
         loop.commitIntervalMilliseconds = Int64(hub.random.int(1...200))
         loop.snapshotIntervalMilliseconds = Int64(hub.random.int(50...3_000))
         loop.rebuildsMax = .max
@@ -129,9 +135,13 @@ package final class Simulation {
         asleep = []
         comeToRest()
         if hub.violations.isEmpty { compare() }
+        if hub.violations.isEmpty && pipeline.keepsTwins { countSamples(feed) }
         finish()
         return report
     }
+
+    /// Lets the n-th record with entries that is appended to a partition vanish, as a careless broker would.
+    package func loseFrame(in partition: TopicPartition, number: Int) { hub.log.losses = (partition, number) }
 
     private func finish() {
         report.violations = hub.violations
@@ -245,6 +255,7 @@ package final class Simulation {
     private func lastOffset(_ id: TopicPartition) -> Int64 { hub.log.records(id).last?.offset ?? -1 }
 
     private func comeToRest() {
+        var restSince: Int64?
         for step in 0..<settings.stepsToRestMax {
             for worker in workers { _ = worker.step() }
             if !hub.violations.isEmpty { return }
@@ -252,7 +263,9 @@ package final class Simulation {
                 let reason = String(describing: worker.stopReason)
                 hub.check(false, "a \(worker.world.stage.text) worker stopped: \(reason)")
             }
-            if step % 8 == 0 && isAtRest {
+            guard step % 8 == 0, isAtRest else { continue }
+            restSince = restSince ?? hub.now
+            if hub.now - (restSince ?? 0) >= settings.restMilliseconds {
                 report.stepsToRest = step
                 return
             }
@@ -274,10 +287,36 @@ package final class Simulation {
         }
     }
 
+    /// Every distinct sample of the feed was folded exactly once: what the twin-updater took, with what it called late,
+    /// is what the feed says, and everything beyond is a repeat that it recognised.
+    private func countSamples(_ feed: SimulatedFeed) {
+        let counted = sampleCounts.taken + sampleCounts.late
+        hub.check(
+            sampleCounts.taken <= feed.samples.count,
+            "\(sampleCounts.taken) samples were folded, but only \(feed.samples.count) are distinct")
+        hub.check(
+            counted + sampleCounts.duplicates == feed.samplesWritten,
+            "\(feed.samplesWritten) samples were written, but \(sampleCounts) were accounted for")
+    }
+
+    private var sampleCounts: (taken: Int, late: Int, duplicates: Int) {
+        var counts = (taken: 0, late: 0, duplicates: 0)
+        for counter in twinCounters {
+            switch counter.name {
+            case "accepted", "mergedLate": counts.taken += Int(counter.value)
+            case "late": counts.late += Int(counter.value)
+            case "duplicates": counts.duplicates += Int(counter.value)
+            default: break
+            }
+        }
+        return counts
+    }
+
     private func compare(_ task: TaskID, _ oracle: Oracle) {
         do {
             let make = pipeline.make
             let (expected, logic) = try oracle.fold(task) { try make($0, nil) }
+            if task.stage == .twinUpdater { twinCounters += logic.stageCounters }
             let written = oracle.written(by: task, topics: pipeline.outputs(task.stage))
             for words in Oracle.differences(task, written: written, expected: expected) { hub.check(false, words) }
             report.records += hub.log.records(TopicPartition(task.inbox, task.partition)).count

@@ -207,7 +207,8 @@ package final class Emitter {
         let writer = writers + stream
         if writer.pointee.count == 0 && heartbeat == nil { return }
         pendingBytes &-= writer.pointee.count == 0 ? 0 : writer.pointee.byteCount &- Self.emptyFrameBytes
-        let bytes = writer.pointee.finish(sender: task, incarnation: incarnation, heartbeat: heartbeat)
+        let bytes = writer.pointee.finish(
+            sender: task, incarnation: incarnation, heartbeat: heartbeat, lastSent: chains[stream].last)
         counters.frames &+= 1
         push(OutgoingRecord(topic: topic, partition: partition, key: nil, value: bytes))
     }

@@ -9,11 +9,14 @@ package struct TaskSetting: Sendable {
     package var namesMax: Int
     package var gapFramesMax: UInt64
     package var acceptsGaps: Bool
+    /// The state is built anew from what the log still has.
+    package var rebuildsFromStart: Bool
     package var emitterLimits: Emitter.Limits
 
     package init(
         task: TaskID, incarnation: UInt64 = 1, layout: TopicLayout, namesMax: Int = 1_000_000,
-        gapFramesMax: UInt64 = 1_000, acceptsGaps: Bool = false, emitterLimits: Emitter.Limits = Emitter.Limits()
+        gapFramesMax: UInt64 = 300, acceptsGaps: Bool = false, rebuildsFromStart: Bool = false,
+        emitterLimits: Emitter.Limits = Emitter.Limits()
     ) {
         self.task = task
         self.incarnation = incarnation
@@ -21,6 +24,7 @@ package struct TaskSetting: Sendable {
         self.namesMax = namesMax
         self.gapFramesMax = gapFramesMax
         self.acceptsGaps = acceptsGaps
+        self.rebuildsFromStart = rebuildsFromStart
         self.emitterLimits = emitterLimits
     }
 }
@@ -50,7 +54,9 @@ package final class FrameTask<S: Stage & ~Copyable>: TaskLogic {
         emitter = Emitter(
             task: setting.task, incarnation: setting.incarnation, layout: setting.layout,
             outputs: S.outputs + [.deadletters], names: names, limits: setting.emitterLimits)
-        senders = Senders(gapFramesMax: setting.gapFramesMax, acceptsGaps: setting.acceptsGaps)
+        senders = Senders(
+            gapFramesMax: setting.gapFramesMax, acceptsGaps: setting.acceptsGaps,
+            acceptsStrangers: setting.rebuildsFromStart)
         stage = S(settings: settings, task: setting.task, layout: setting.layout, names: names)
         guard let reader else { return }
         try names.restore(tag: Self.namesTag, from: reader)

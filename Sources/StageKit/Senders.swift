@@ -46,14 +46,17 @@ package struct Senders {
     package let gapFramesMax: UInt64
     /// The operator's word that a gap is to be passed over.
     package let acceptsGaps: Bool
+    /// True if the state is rebuilt from what the log still has: a sender's first frame then has lost predecessors.
+    package let acceptsStrangers: Bool
     /// The most senders that are remembered.
     package static let sendersMax = 65_536
 
     private var recent = 0
 
-    package init(gapFramesMax: UInt64 = 1_000, acceptsGaps: Bool = false) {
+    package init(gapFramesMax: UInt64 = 300, acceptsGaps: Bool = false, acceptsStrangers: Bool = false) {
         self.gapFramesMax = gapFramesMax
         self.acceptsGaps = acceptsGaps
+        self.acceptsStrangers = acceptsStrangers
     }
 
     private mutating func index(of task: TaskID) -> Int {
@@ -75,13 +78,11 @@ package struct Senders {
             counters.fencedFrames += 1
             return .fenced
         }
-        let isNewIncarnation = header.incarnation > all[index].incarnation
-        if sequences.isEmpty {
-            all[index].incarnation = header.incarnation
-            return .repeated
-        }
+        let isNewIncarnation =
+            all[index].incarnation == 0
+            ? header.incarnation > 1 || acceptsStrangers : header.incarnation > all[index].incarnation
         let last = all[index].last
-        if header.last <= last {
+        if !sequences.isEmpty && header.last <= last {
             all[index].incarnation = header.incarnation
             counters.repeatedEntries += UInt64(sequences.count)
             return .repeated
@@ -91,11 +92,16 @@ package struct Senders {
                 all[index].gapFrames += 1
                 counters.framesAhead += 1
                 if all[index].gapFrames > gapFramesMax {
-                    throw .gap(sender: header.sender, last: last, found: header.first)
+                    throw .gap(sender: header.sender, last: last, found: max(header.first, header.previous))
                 }
                 return .ahead
             }
             counters.acceptedGaps += 1
+            all[index].last = header.previous
+        }
+        if sequences.isEmpty {
+            all[index].incarnation = header.incarnation
+            return .repeated
         }
         all[index].incarnation = header.incarnation
         all[index].last = header.last

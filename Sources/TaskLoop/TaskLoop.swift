@@ -168,7 +168,7 @@ package struct TaskLoop: Sendable {
 
     private var backoff: Int64 {
         var wait = settings.rebuildBackoffMilliseconds
-        for _ in 1..<max(2, min(rebuilds, 20)) { wait = min(wait * 2, settings.rebuildBackoffMillisecondsMax) }
+        for _ in 0..<max(0, min(rebuilds, 20) - 1) { wait = min(wait * 2, settings.rebuildBackoffMillisecondsMax) }
         return wait
     }
 

@@ -1,3 +1,4 @@
+import Normalization
 import Simulation
 import StageKit
 import Testing
@@ -33,5 +34,27 @@ struct TopologySimulationTests {
         let report = Self.run(seed: seed)
         #expect(report.violations == [], "seed \(seed)")
         #expect(report.entries > 1_000)
+    }
+}
+
+@Suite("What must never pass in silence")
+struct LostRecordTests {
+    @Test("A record lost from an inbox shows as a gap, and the task stops", arguments: 1...8 as ClosedRange<UInt64>)
+    func lostRecord(seed: UInt64) {
+        var layout = TopicLayout(partitions: 2)
+        layout[.telemetry] = 1
+        var settings = Simulation.Settings(seed: seed)
+        settings.faults = Faults.none
+        settings.stepsWithFaults = 500
+        settings.restMilliseconds = 60_000
+        var stages = PipelineSettings()
+        stages.normalizer.heartbeatsSkippedMax = 0
+        let simulation = Simulation(settings, pipeline: .real(layout: layout, settings: stages, gapFramesMax: 2))
+        var feed = SimulatedFeed(records: 600)
+        simulation.loseFrame(in: TopicPartition(.observations, 0), number: 3)
+        let report = simulation.run(&feed)
+        #expect(
+            report.violations.contains { $0.contains("twin-updater worker stopped") && $0.contains("are missing") },
+            "seed \(seed): \(report.violations.prefix(3))")
     }
 }

@@ -85,7 +85,6 @@ enum Rules {
     /// In the code of the five stages: what iterates in an order that differs from run to run.
     static let stageWords: [Ban] = [
         Ban(word: "[String:", instead: "NameID and a PagedTable"),
-        Ban(word: "[NameID:", instead: "PairIndex"),
         Ban(word: "Dictionary", instead: "PairIndex, or an array in order"),
         Ban(word: "Set<", instead: "a flag in the cell"),
     ]

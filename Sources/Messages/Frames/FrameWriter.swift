@@ -245,7 +245,12 @@ package struct FrameWriter: ~Copyable {
     }
 
     /// Writes the frame's bytes and empties the writer; with no entries and no heartbeat there is nothing to write.
-    package mutating func finish(sender: TaskID, incarnation: UInt64, heartbeat: Heartbeat? = nil) -> [UInt8] {
+    /// - Parameter lastSent: the last sequence to this destination. A pure heartbeat carries it as `previous`, so that
+    ///   even the loss of a sender's last frame shows.
+    package mutating func finish(
+        sender: TaskID, incarnation: UInt64, heartbeat: Heartbeat? = nil, lastSent: Sequence = .none
+    ) -> [UInt8] {
+        if count == 0 { previous = lastSent }
         var out = ByteBuffer(capacity: byteCount + 256)
         Self.encode(
             FrameHeader(sender: sender, incarnation: incarnation, first: first, last: last, previous: previous),

@@ -78,7 +78,7 @@ enum RuntimeKeys {
 
     private static let limits = [
         ConfigurationKey(
-            "limits.gapFramesMax", .integer(positive), default: "1000",
+            "limits.gapFramesMax", .integer(positive), default: "300",
             "Frames of a sender that an open gap may last before the task stops."),
         ConfigurationKey("limits.namesMax", .integer(1...100_000_000), default: "1000000", "Names known to one task."),
         ConfigurationKey(

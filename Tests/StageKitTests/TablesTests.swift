@@ -1,0 +1,122 @@
+import StageKit
+import Testing
+import TwinCore
+
+@Suite("Tables of a task's state")
+struct TablesTests {
+    struct Cell: BitwiseCopyable, Equatable {
+        var a: UInt64
+        var b: UInt64
+    }
+
+    func restored(_ writer: StateWriter, tag: UInt32, _ body: (StateReader) throws -> Void) rethrows {
+        let flat = writer.flattened
+        let memory = flat.map { section -> UnsafeMutableRawBufferPointer in
+            let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: max(section.bytes.count, 1), alignment: 16)
+            copy.copyBytes(from: section.bytes)
+            return UnsafeMutableRawBufferPointer(rebasing: copy[0..<section.bytes.count])
+        }
+        defer { for buffer in memory { buffer.deallocate() } }
+        try body(StateReader(sections: zip(flat, memory).map { ($0.tag, UnsafeRawBufferPointer($1)) }))
+    }
+
+    @Test("What a snapshot holds does not change when the table goes on")
+    func copyOnWrite() throws {
+        var table = PagedTable<Cell>(cellsMax: 100_000)
+        for index in 0..<20_000 { _ = table.append(Cell(a: UInt64(index), b: 1)) }
+        var frozen = StateWriter()
+        table.freeze(tag: 1, into: &frozen)
+        let before = frozen.digest
+        for index in stride(from: 0, to: 20_000, by: 7) { table.write(index).pointee.b = 2 }
+        _ = table.append(Cell(a: 9, b: 9))
+        #expect(frozen.digest == before)
+        #expect(table.pagesCopied > 0)
+        try restored(frozen, tag: 1) { reader in
+            var again = PagedTable<Cell>(cellsMax: 100_000)
+            try again.restore(tag: 1, from: reader)
+            #expect(again.count == 20_000)
+            for index in 0..<20_000 { #expect(again.read(index).pointee == Cell(a: UInt64(index), b: 1)) }
+            var second = StateWriter()
+            again.freeze(tag: 1, into: &second)
+            #expect(second.digest == before, "freeze, restore, freeze is the identity")
+        }
+    }
+
+    @Test("A page is copied at most once after a freeze, and not at all when the snapshot is gone")
+    func copies() {
+        var table = PagedTable<Cell>(cellsMax: 10_000)
+        for index in 0..<100 { _ = table.append(Cell(a: UInt64(index), b: 0)) }
+        do {
+            var frozen = StateWriter()
+            table.freeze(tag: 1, into: &frozen)
+            for index in 0..<100 { table.write(index).pointee.b = 1 }
+            #expect(table.pagesCopied == 1)
+            _ = frozen.digest
+        }
+        do {
+            var frozen = StateWriter()
+            table.freeze(tag: 1, into: &frozen)
+            frozen = StateWriter()
+            table.write(3).pointee.b = 4
+            #expect(table.pagesCopied == 1)
+        }
+    }
+
+    @Test("A table takes no more than its limit, and refuses a snapshot of another shape")
+    func limits() throws {
+        var table = PagedTable<Cell>(cellsMax: 2)
+        #expect(table.append(Cell(a: 1, b: 1)) == 0)
+        #expect(table.append(Cell(a: 1, b: 1)) == 1)
+        #expect(table.append(Cell(a: 1, b: 1)) == nil)
+        var frozen = StateWriter()
+        table.freeze(tag: 1, into: &frozen)
+        restored(frozen, tag: 1) { reader in
+            var other = PagedTable<UInt64>(cellsMax: 10)
+            #expect(throws: StateError.self) { try other.restore(tag: 1, from: reader) }
+            var small = PagedTable<Cell>(cellsMax: 1)
+            #expect(throws: StateError.self) { try small.restore(tag: 1, from: reader) }
+        }
+    }
+
+    @Test("Names keep their numbers through a snapshot")
+    func names() throws {
+        let names = NameTable(namesMax: 5_000)
+        for index in 0..<4_000 { #expect(names.intern("name-\(index)") == NameID(index + 1)) }
+        #expect(names.intern("name-17") == 18)
+        #expect(names.intern("") == nil)
+        #expect(names.intern(String(repeating: "x", count: 2_000)) == nil)
+        var frozen = StateWriter()
+        names.freeze(tag: 2, into: &frozen)
+        try restored(frozen, tag: 2) { reader in
+            let again = NameTable(namesMax: 5_000)
+            try again.restore(tag: 2, from: reader)
+            #expect(again.text(of: 1_234) == "name-1233")
+            #expect(again.intern("name-3999") == 4_000)
+            var second = StateWriter()
+            again.freeze(tag: 2, into: &second)
+            #expect(second.digest == frozen.digest)
+        }
+        #expect(names.intern("one more") == 4_001)
+        let full = NameTable(namesMax: 1)
+        _ = full.intern("a")
+        #expect(full.intern("b") == nil)
+    }
+
+    @Test("The pair index agrees with a dictionary")
+    func pairs() {
+        var state: UInt64 = 42
+        var index = PairIndex()
+        var reference: [UInt64: Int] = [:]
+        for round in 0..<20_000 {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            let a = UInt32(state >> 40 & 0xfff)
+            let b = UInt32(state >> 20 & 0xfff) + 1
+            let key = UInt64(a) << 32 | UInt64(b)
+            #expect(index.find(a, b) == reference[key])
+            if reference[key] == nil {
+                reference[key] = round
+                index.insert(a, b, round)
+            }
+        }
+    }
+}
