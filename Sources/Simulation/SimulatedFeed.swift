@@ -20,12 +20,15 @@ package struct SimulatedFeed {
         package var time: Int64
     }
 
+    private let telemetryOnly: Bool
     private let resources: Int
     private let localities: Int
     private var time: Int64 = 1_767_225_600_000
     private var recent: [(partition: Int32, value: [UInt8], samples: Int)] = []
 
-    package init(records: Int, resources: Int = 12, localities: Int = 4) {
+    /// - Parameter telemetryOnly: nothing but samples and their repeats, into one raw partition.
+    package init(records: Int, resources: Int = 12, localities: Int = 4, telemetryOnly: Bool = false) {
+        self.telemetryOnly = telemetryOnly
         recordsMax = records
         self.resources = resources
         self.localities = localities
@@ -40,7 +43,7 @@ package struct SimulatedFeed {
         for _ in 0..<most where !isDone {
             written += 1
             time += Int64(hub.random.int(0...4)) * 1_000
-            switch hub.random.int(0...99) {
+            switch telemetryOnly ? hub.random.int(0...81) : hub.random.int(0...99) {
             case 0..<76: writeTelemetry(hub)
             case 76..<82: repeatRecent(hub)
             case 82..<88: writeInteraction(hub)

@@ -8,8 +8,15 @@ package final class SimulatedLog {
         package var offset: Int64
         package var key: [UInt8]?
         package var value: [UInt8]?
-        /// The writer, for telling repeats; not visible to readers.
+        /// The record's `content-type` header.
         package var contentType: [UInt8]?
+
+        package init(offset: Int64, key: [UInt8]?, value: [UInt8]?, contentType: [UInt8]? = nil) {
+            self.offset = offset
+            self.key = key
+            self.value = value
+            self.contentType = contentType
+        }
     }
 
     package let layout: TopicLayout

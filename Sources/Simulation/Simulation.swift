@@ -58,6 +58,9 @@ package final class Simulation {
         package var faults: Faults?
         /// Virtual time for which rest must last, so that heartbeats can show what is missing.
         package var restMilliseconds: Int64 = 0
+        /// The worker that does this step is killed right after it, before its next action.
+        package var crashAtStep: Int?
+        package var heartbeatIntervalMilliseconds: Int64 = 5_000
         package init(seed: UInt64) { self.seed = seed }
     }
 
@@ -113,7 +116,7 @@ package final class Simulation {
         loop.commitIntervalMilliseconds = Int64(hub.random.int(1...200))
         loop.snapshotIntervalMilliseconds = Int64(hub.random.int(50...3_000))
         loop.rebuildsMax = .max
-        loop.heartbeatIntervalMilliseconds = 5_000
+        loop.heartbeatIntervalMilliseconds = settings.heartbeatIntervalMilliseconds
         let make = pipeline.make
         let factory = TaskFactory<AnyTask>(stage: stage, incarnation: 1, fingerprint: 7) {
             (task, reader) throws(StateError) -> AnyTask in AnyTask(try make(task, reader))
@@ -124,10 +127,11 @@ package final class Simulation {
 
     /// Runs the feed through the pipeline under faults, lets it come to rest, and compares everything with the oracle.
     package func run(_ feed: inout SimulatedFeed) -> Report {
-        for _ in 0..<settings.stepsWithFaults {
+        for step in 0..<settings.stepsWithFaults {
             feed.write(to: hub, most: hub.random.int(0...3))
             disturb()
-            stepOne()
+            let index = stepOne()
+            if step == settings.crashAtStep { crash(index) }
         }
         hub.faults = .none
         while !feed.isDone { feed.write(to: hub, most: 10) }
@@ -155,19 +159,23 @@ package final class Simulation {
         }
     }
 
-    private func stepOne() {
-        guard !workers.isEmpty else { return }
-        let worker = workers[hub.random.int(0...(workers.count - 1))]
+    /// Lets one worker do one action and says which.
+    private func stepOne() -> Int {
+        let index = hub.random.int(0...(workers.count - 1))
+        let worker = workers[index]
         _ = worker.step()
         if let reason = worker.stopReason {
             hub.check(false, "a \(worker.world.stage.text) worker stopped: \(reason)")
         }
+        return index
     }
 
     // MARK: faults that strike whole workers
 
     private func disturb() {
-        if hub.random.chance(hub.faults.crash * Double(workers.count) / 4) { crash() }
+        if hub.random.chance(hub.faults.crash * Double(workers.count) / 4) {
+            crash(hub.random.int(0...(workers.count - 1)))
+        }
         if hub.random.chance(hub.faults.zombie * Double(workers.count) / 4) { makeZombie() }
         if hub.random.chance(hub.faults.rebalance * 4) {
             hub.group(StageName.allCases[hub.random.int(0...4)]).rebalance()
@@ -177,8 +185,7 @@ package final class Simulation {
     }
 
     /// Kills a worker between two actions and starts another in its place.
-    private func crash() {
-        let index = hub.random.int(0...(workers.count - 1))
+    private func crash(_ index: Int) {
         let dead = workers.remove(at: index)
         report.crashes += 1
         report.rebuilds += dead.loop.rebuildsTotal

@@ -29,7 +29,7 @@ struct TopologySimulationTests {
 
     @Test(
         "Whatever happens, outputs and states equal the fold of the recorded inbox",
-        arguments: 1_000..<1_024 as Range<UInt64>)
+        arguments: 1_000..<1_200 as Range<UInt64>)
     func faults(seed: UInt64) {
         let report = Self.run(seed: seed)
         #expect(report.violations == [], "seed \(seed)")
@@ -56,5 +56,70 @@ struct LostRecordTests {
         #expect(
             report.violations.contains { $0.contains("twin-updater worker stopped") && $0.contains("are missing") },
             "seed \(seed): \(report.violations.prefix(3))")
+    }
+}
+
+@Suite("A crash at every action boundary")
+struct CrashBoundaryTests {
+    @Test("Killed after its n-th action, for every n, a worker's successor goes on unharmed", arguments: 0..<40)
+    func everyBoundary(block: Int) {
+        for step in (block * 20)..<(block * 20 + 20) {
+            var layout = TopicLayout(partitions: 1)
+            layout[.telemetry] = 1
+            var settings = Simulation.Settings(seed: 77)
+            settings.faults = Faults.none
+            settings.workersPerStage = 1
+            settings.stepsWithFaults = 820
+            settings.crashAtStep = step
+            let simulation = Simulation(settings, pipeline: .real(layout: layout))
+            var feed = SimulatedFeed(records: 40, resources: 4, localities: 2)
+            let report = simulation.run(&feed)
+            #expect(report.violations == [], "crash after step \(step), seed 77")
+            #expect(report.crashes == 1)
+        }
+    }
+}
+
+@Suite("One sender and no loop: equal to a run without any fault")
+struct UndisturbedTests {
+    /// What a chain of fresh tasks makes of the raw partition, alone and undisturbed: contents in order.
+    func undisturbed(_ simulation: Simulation, layout: TopicLayout) throws -> [UInt64] {
+        let pipeline = SimulatedPipeline.real(layout: layout)
+        let log = simulation.hub.log
+        let normalizer = TaskID(stage: .normalizer, inbox: .telemetry, epoch: 1, partition: 0)
+        let twins = TaskID(stage: .twinUpdater, inbox: .observations, epoch: 1, partition: 0)
+        let first = try pipeline.make(normalizer, nil)
+        for record in log.records(TopicPartition(.telemetry, 0)) { try Oracle.feed(record, to: first) }
+        first.emitter.cutAll()
+        let second = try pipeline.make(twins, nil)
+        var offset: Int64 = 0
+        for record in first.emitter.takeOutgoing() where record.topic == .observations {
+            let stored = SimulatedLog.Stored(offset: offset, key: nil, value: record.value, contentType: nil)
+            try Oracle.feed(stored, to: second)
+            offset += 1
+        }
+        second.emitter.cutAll()
+        return second.emitter.takeOutgoing().filter { $0.topic == .forecasts }.flatMap { record in
+            (record.value.flatMap { Oracle.entries(of: $0)?.entries } ?? []).map(\.content)
+        }
+    }
+
+    @Test("Forecasts are the same, entry for entry, as without any fault", arguments: 1...30 as ClosedRange<UInt64>)
+    func equality(seed: UInt64) throws {
+        var layout = TopicLayout(partitions: 1)
+        layout[.telemetry] = 1
+        var settings = Simulation.Settings(seed: seed)
+        settings.stepsWithFaults = 1_500
+        settings.heartbeatIntervalMilliseconds = .max / 4
+        let simulation = Simulation(settings, pipeline: .real(layout: layout))
+        var feed = SimulatedFeed(records: 200, telemetryOnly: true)
+        let report = simulation.run(&feed)
+        #expect(report.violations == [], "seed \(seed)")
+        let log = simulation.hub.log
+        let twins = TaskID(stage: .twinUpdater, inbox: .observations, epoch: 1, partition: 0)
+        let written = Oracle(layout: layout) { log.records($0) }.written(by: twins, topics: [.forecasts])
+        let contents = (written.frames[TopicPartition(.forecasts, 0)] ?? []).map(\.content)
+        let wanted = try undisturbed(simulation, layout: layout)
+        #expect(contents == wanted && contents.count > 100, "seed \(seed): \(contents.count) and \(wanted.count)")
     }
 }
