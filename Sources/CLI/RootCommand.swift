@@ -20,6 +20,12 @@ package struct TwinscaleCommand: AsyncParsableCommand {
             TopologyCommand.self,
             TopicsCommand.self,
             HealthCommand.self,
+            StatusCommand.self,
+            TailCommand.self,
+            DeadLettersCommand.self,
+            SnapshotsCommand.self,
+            LoadgenCommand.self,
+            SimulateCommand.self,
         ])
 
     package init() {}
