@@ -25,6 +25,7 @@ package struct TwinscaleCommand: AsyncParsableCommand {
             DeadLettersCommand.self,
             SnapshotsCommand.self,
             LoadgenCommand.self,
+            ReplayCommand.self,
             SimulateCommand.self,
         ])
 

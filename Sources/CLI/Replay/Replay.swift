@@ -1,0 +1,320 @@
+import Foundation
+import Kafka
+import Messages
+import Runtime
+import Snapshots
+import StageKit
+import Topology
+import TwinCore
+
+/// Prepares a replay, runs it, and says what came of it.
+struct Replay {
+    private static let timeoutMilliseconds = 15_000
+    /// How long a chain must be at rest to count as done.
+    private static let restSeconds = 2.0
+
+    private let options: ReplayCommand
+    private let live: TopicNaming
+    private let parallel: TopicNaming
+
+    init(_ options: ReplayCommand) throws {
+        self.options = options
+        do {
+            live = try TopicNaming(namespace: options.broker.namespace)
+            parallel = try TopicNaming(namespace: options.into)
+        } catch { throw ToolError(error.reason, hint: error.hint) }
+    }
+
+    private var isChain: Bool { options.stages.count > 1 }
+
+    /// Topics that a stage of this replay writes.
+    private var outputs: [TopicName] {
+        let written = options.stages.flatMap { Topology.outputs(of: $0) } + [.deadletters]
+        return TopicName.allCases.filter { written.contains($0) }
+    }
+
+    private func isWrittenHere(_ topic: TopicName) -> Bool { isChain && outputs.contains(topic) }
+
+    func run() throws -> ReplayReport {
+        let admin = try Admin(properties: options.broker.properties)
+        let layout: TopicLayout
+        do {
+            layout = try prepareTopics(admin)
+        } catch {
+            admin.close(deadline: Deadline(milliseconds: 1_000))
+            throw error
+        }
+        admin.close(deadline: Deadline(milliseconds: 1_000))
+        var ranges: [StageName: [TopicPartition: ReplayRange]] = [:]
+        for stage in options.stages { ranges[stage] = try self.ranges(of: stage) }
+        var report = ReplayReport(namespace: options.into, begin: Date())
+        let boards = try runStages(ranges, layout)
+        report.stages = options.stages.map { ($0, boards[$0]?.current ?? ReplayBoard.State()) }
+        report.seconds = Date().timeIntervalSince(report.begin)
+        report.wasInterrupted = isInterrupted
+        if options.verify, let stage = options.stages.first, !isInterrupted {
+            report.comparison = try ReplayComparison(
+                options.broker, stage: stage, live: live, parallel: parallel, ranges: ranges[stage] ?? [:],
+                incarnation: options.incarnation
+            ).run()
+        }
+        return report
+    }
+
+    // MARK: topics
+
+    /// Checks the live topics, makes the parallel ones, and returns their common layout.
+    private func prepareTopics(_ admin: borrowing Admin) throws -> TopicLayout {
+        let cluster = try admin.describeCluster(timeoutMilliseconds: Self.timeoutMilliseconds)
+        var layout = TopicLayout(partitions: 1)
+        var missing: [TopicSpecification] = []
+        for topic in TopicName.allCases {
+            let name = live.topic(topic)
+            let isNeeded =
+                outputs.contains(topic) || options.stages.contains { Topology.inboxes(of: $0).contains(topic) }
+            guard let found = cluster.topics.first(where: { $0.name == name }) else {
+                guard isNeeded else { continue }
+                throw ToolError(
+                    "there is no live topic '\(name)' at \(options.broker.bootstrap)",
+                    hint: "name the live topics' namespace with --namespace")
+            }
+            layout[topic] = Int32(found.partitions.count)
+            guard outputs.contains(topic) else { continue }
+            let target = parallel.topic(topic)
+            guard let there = cluster.topics.first(where: { $0.name == target }) else {
+                let settings = Topology.plan(of: topic).cleanup == .compact ? [("cleanup.policy", "compact")] : []
+                missing.append(
+                    TopicSpecification(
+                        name: target, partitions: found.partitions.count, settings: settings.map { ($0.0, $0.1) }))
+                continue
+            }
+            guard there.partitions.count == found.partitions.count else {
+                throw ToolError(
+                    "'\(target)' has \(there.partitions.count) partitions, '\(name)' has \(found.partitions.count)",
+                    hint: "choose another namespace with --into, or create the topic with \(found.partitions.count)")
+            }
+        }
+        let created = Set(missing.map(\.name))
+        try create(missing, admin)
+        if !options.resume { try checkEmpty(except: created) }
+        return layout
+    }
+
+    private func create(_ topics: [TopicSpecification], _ admin: borrowing Admin) throws {
+        guard !topics.isEmpty else { return }
+        do throws(KafkaError) {
+            try admin.createTopics(topics, timeoutMilliseconds: Self.timeoutMilliseconds)
+        } catch {
+            let list = topics.map { "\($0.name) (\($0.partitions) partitions)" }.joined(separator: ", ")
+            throw ToolError(
+                "the parallel topics cannot be created: \(error.reason)",
+                hint: "create them with the broker's own tool, then run this again: \(list)")
+        }
+        // A broker answers before all of it knows.
+        let deadline = Deadline(milliseconds: Self.timeoutMilliseconds)
+        while !deadline.hasPassed {
+            let cluster = try admin.describeCluster(timeoutMilliseconds: Self.timeoutMilliseconds)
+            let isVisible = topics.allSatisfy { topic in
+                cluster.topics.contains { found in
+                    found.name == topic.name && found.partitions.count == topic.partitions
+                        && found.partitions.allSatisfy { $0.leader != nil }
+                }
+            }
+            if isVisible { return }
+            usleep(100_000)
+        }
+    }
+
+    private func checkEmpty(except created: Set<String>) throws {
+        for topic in outputs where !created.contains(parallel.topic(topic)) {
+            let reader = try TopicReader.open(options.broker, topic: parallel.topic(topic))
+            let isEmpty = reader.places.allSatisfy { $0.end == $0.low }
+            reader.close()
+            if !isEmpty {
+                throw ToolError(
+                    "namespace '\(options.into)' already holds records in '\(parallel.topic(topic))'",
+                    hint: "choose another with --into, or go on with an interrupted replay with --resume")
+            }
+        }
+    }
+
+    // MARK: ranges
+
+    /// Where each partition of a stage's inboxes begins to count and where it ends.
+    private func ranges(of stage: StageName) throws -> [TopicPartition: ReplayRange] {
+        var ranges: [TopicPartition: ReplayRange] = [:]
+        for inbox in Topology.inboxes(of: stage) {
+            guard !isWrittenHere(inbox) else { continue }
+            var reader = try TopicReader.open(options.broker, topic: live.topic(inbox))
+            var found: [KafkaPartition: Int64] = [:]
+            if case .time(let time) = options.from { found = try reader.offsets(at: time, options.broker) }
+            for place in reader.places {
+                let point: Int64
+                switch options.from {
+                case .beginning: point = 0
+                case .end: point = place.end
+                case .offset(let offset): point = min(offset, place.end)
+                case .time: point = found[place.partition] ?? place.end
+                }
+                ranges[TopicPartition(inbox, place.partition.partition)] = ReplayRange(point: point, end: place.end)
+            }
+            reader.close()
+        }
+        return ranges
+    }
+
+    // MARK: running
+
+    private func arguments(_ layout: TopicLayout) throws -> [String] {
+        var arguments = ["--namespace", options.into, "--incarnation", "\(options.incarnation)"]
+        arguments += options.broker.arguments
+        if let config = options.config { arguments += ["--config", config] }
+        for topic in TopicName.allCases { arguments += ["--topics-\(topic.text)-partitions", "\(layout[topic])"] }
+        if let store = options.store {
+            arguments += ["--snapshots-url", store]
+        } else {
+            arguments += ["--snapshots-url", "file://\(NSTemporaryDirectory())twinscale-replay"]
+        }
+        for pair in options.settings { arguments.append("--" + pair) }
+        return arguments
+    }
+
+    private func runStages(
+        _ ranges: [StageName: [TopicPartition: ReplayRange]], _ layout: TopicLayout
+    ) throws -> [StageName: ReplayBoard] {
+        let arguments = try arguments(layout)
+        var boards: [StageName: ReplayBoard] = [:]
+        for stage in options.stages { boards[stage] = ReplayBoard() }
+        for stage in options.stages {
+            guard let board = boards[stage] else { continue }
+            let runner = ReplayRunner(
+                board: board, inboxNaming: stage == .normalizer || !isChain ? live : parallel,
+                ranges: ranges[stage] ?? [:], live: try liveStore(stage))
+            let thread = Thread { Self.run(stage, arguments, runner, board) }
+            thread.stackSize = 16 << 20
+            thread.start()
+        }
+        try wait(boards)
+        return boards
+    }
+
+    private static func run(_ stage: StageName, _ arguments: [String], _ runner: ReplayRunner, _ board: ReplayBoard) {
+        var failure: String?
+        do {
+            try StageCatalogue.visit(stage, arguments: arguments, runner)
+        } catch let error as ToolError {
+            failure = error.hint.map { "\(error.reason)\nhint: \($0)" } ?? error.reason
+        } catch {
+            failure = "\(stage.text): \(error)"
+        }
+        board.publish { state in
+            state.failure = failure
+            state.hasEnded = true
+        }
+    }
+
+    /// Live snapshots help only where a live inbox is read from a point on.
+    private func liveStore(_ stage: StageName) throws -> (any SnapshotStore)? {
+        guard options.from != .beginning, !isChain || stage == .normalizer, let store = options.store else {
+            return nil
+        }
+        return try SnapshotAccess.open(store, options.broker)
+    }
+
+    /// Until every stage has ended. In a chain those behind the normalizer are told when all is at rest.
+    private func wait(_ boards: [StageName: ReplayBoard]) throws {
+        let bar = ProgressBar("replaying", isWanted: !options.json)
+        var restSince: Date?
+        var lastRead = -1
+        while true {
+            let states = options.stages.compactMap { boards[$0]?.current }
+            if let failure = states.compactMap(\.failure).first {
+                for board in boards.values { board.requestStop() }
+                bar.end()
+                throw ToolError(failure)
+            }
+            if states.allSatisfy(\.hasEnded) { break }
+            let read = states.reduce(0) { $0 + $1.recordsRead }
+            bar.show(states[0].done, of: states[0].total, "\(read) records")
+            let isAtRest = states[0].hasEnded && states.dropFirst().allSatisfy(\.isIdle) && read == lastRead
+            lastRead = read
+            restSince = isAtRest ? restSince ?? Date() : nil
+            if let restSince, Date().timeIntervalSince(restSince) >= Self.restSeconds {
+                for board in boards.values { board.requestStop() }
+            }
+            usleep(50_000)
+        }
+        bar.end()
+    }
+}
+
+/// What a replay did.
+struct ReplayReport {
+    var namespace: String
+    var begin: Date
+    var seconds = 0.0
+    var wasInterrupted = false
+    var stages: [(stage: StageName, state: ReplayBoard.State)] = []
+    var comparison: ReplayComparison.Result?
+
+    init(namespace: String, begin: Date) {
+        self.namespace = namespace
+        self.begin = begin
+    }
+
+    var text: String {
+        var lines: [String] = []
+        for (stage, state) in stages {
+            lines.append(
+                "\(stage.text): \(state.recordsRead) records read, \(state.recordsWritten) written into "
+                    + "'\(namespace)' in "
+                    + "\(EntryFields.short((seconds * 10).rounded() / 10)) s")
+            let fromSnapshots = state.recoveries.filter(\.value.usedSnapshot)
+            for (task, start) in fromSnapshots.sorted(by: { $0.key.packed < $1.key.packed }) {
+                lines.append("  \(task) from the snapshot at \(start.from), speaks from \(start.speakFrom)")
+            }
+            for note in state.notes.prefix(10) { lines.append("  note: \(note)") }
+        }
+        if wasInterrupted { lines.append("interrupted; go on with the same command and --resume") }
+        if let comparison { lines.append(comparison.text) }
+        return lines.joined(separator: "\n")
+    }
+
+    var json: String {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.key("namespace")
+        writer.string(namespace)
+        writer.key("seconds")
+        writer.double(seconds)
+        writer.key("interrupted")
+        writer.bool(wasInterrupted)
+        writer.key("stages")
+        writer.beginArray()
+        for (stage, state) in stages {
+            writer.beginObject()
+            writer.key("stage")
+            writer.string(stage.text)
+            writer.key("recordsRead")
+            writer.int(state.recordsRead)
+            writer.key("recordsWritten")
+            writer.int(state.recordsWritten)
+            writer.key("fromSnapshots")
+            writer.int(state.recoveries.values.count { $0.usedSnapshot })
+            writer.endObject()
+        }
+        writer.endArray()
+        if let comparison {
+            writer.key("same")
+            writer.bool(comparison.isSame)
+            writer.key("entriesCompared")
+            writer.int(comparison.entriesCompared)
+            writer.key("differences")
+            writer.beginArray()
+            for words in comparison.differences { writer.string(words) }
+            writer.endArray()
+        }
+        writer.endObject()
+        return String(decoding: writer.bytes, as: UTF8.self)
+    }
+}
