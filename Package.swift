@@ -109,7 +109,7 @@ let package = Package(
         tests("Propagation", ["Propagation", "StageKit", "Messages", "TwinCore"]),
         tests("Scaling", ["Scaling", "StageKit", "Messages", "TwinCore"]),
         tests("Topology", ["Topology", "StageKit", "TwinCore"]),
-        tests("CLI", ["CLI", "Topology", "Kafka", "TwinCore", argumentParser]),
+        tests("CLI", ["CLI", "Topology", "StageKit", "Messages", "Kafka", "TwinCore", argumentParser]),
         tests("TaskLoop", ["TaskLoop", "TwinCore"]),
         tests("Snapshots", ["Snapshots", "TwinCore"]),
         tests("Simulation", ["Simulation", "Normalization", "Worker", "Topology", "StageKit", "Messages", "TaskLoop", "Snapshots", "TwinCore"]),
@@ -118,7 +118,7 @@ let package = Package(
             "Runtime",
             ["Runtime", "Kafka", "Worker", "Snapshots", "TaskLoop", "StageKit", "Messages", "TwinCore", logging]),
         tests("Backtest", ["Backtest", "StageKit", "Messages", "TwinCore", "CZlib"]),
-        tests("Integration", ["CLI", "Runtime", "Kafka", "Simulation", "Topology", "Worker", "Snapshots", "StageKit", "Messages", "TwinCore"]),
+        tests("Integration", ["CLI", "Runtime", "Kafka", "Simulation", "Topology", "Worker", "Snapshots", "StageKit", "Messages", "TwinCore", logging, argumentParser]),
         tests("Tidy", []),
     ]
 )

@@ -27,6 +27,7 @@ package struct TwinscaleCommand: AsyncParsableCommand {
             LoadgenCommand.self,
             ReplayCommand.self,
             SimulateCommand.self,
+            BenchCommand.self,
         ])
 
     package init() {}

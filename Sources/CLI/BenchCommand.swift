@@ -1,0 +1,232 @@
+import ArgumentParser
+import Foundation
+import TwinCore
+
+/// `twinscale bench`: what the pipeline costs on this machine.
+struct BenchCommand: ParsableCommand {
+    /// What can be measured.
+    enum Subject: String, ExpressibleByArgument, CaseIterable {
+        case normalizer, stages
+        case peerJob = "peer-job"
+        case snapshot, allocations, all
+    }
+
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Measure what the stages cost on this machine.",
+        discussion: """
+            normalizer   native JSON to frames
+            stages       all five, each over what the one before wrote
+            peer-job     parse JSON, smooth each series (Holt), write JSON one for one, on the same runtime
+            snapshot     100 000 twins in one task: pauses while a snapshot is taken, time to restore, memory
+            allocations  allocations per sample in the pure loops, in steady state
+
+            Without --bootstrap everything runs in memory. With it, normalizer, stages and peer-job are also \
+            measured over \
+            that broker, in topics of a namespace of their own that are deleted at the end; the CPU time is then \
+            that of all \
+            threads of this process, librdkafka's included. Only a release build says anything. Medians of --runs runs.
+            """)
+
+    @Argument(help: ArgumentHelp("What to measure.", valueName: "subject"))
+    var subject = Subject.all
+
+    @Option(help: "Records, one sample each.")
+    var records = 400_000
+
+    @Option(help: "Resources, of four metrics each.")
+    var resources = 2_500
+
+    @Option(help: "Repetitions, of which the median counts.")
+    var runs = 3
+
+    @Option(help: ArgumentHelp("Measure over this broker, too.", valueName: "host:port,…"))
+    var bootstrap: String?
+
+    @Option(
+        name: .customLong("kafka"),
+        help: ArgumentHelp("A property of librdkafka. May be repeated.", valueName: "key=value"))
+    var kafka: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Hand-written C job to run beside the peer job (needs cc and --bootstrap).", valueName: "file.c"))
+    var yardstick: String?
+
+    @Option(help: "Twins of the snapshot benchmark.")
+    var twins = 100_000
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func validate() throws {
+        if !(1_000...100_000_000).contains(records) { throw ValidationError("--records is 1000 to 100000000") }
+        if !(1...1_000_000).contains(resources) { throw ValidationError("--resources is 1 to 1000000") }
+        if !(1...100).contains(runs) { throw ValidationError("--runs is 1 to 100") }
+        if !(1_000...1_000_000).contains(twins) { throw ValidationError("--twins is 1000 to 1000000") }
+        if yardstick != nil, bootstrap == nil { throw ValidationError("--yardstick needs --bootstrap") }
+    }
+
+    private var broker: BrokerOptions {
+        get throws {
+            try BrokerOptions.parse(["--bootstrap", bootstrap ?? ""] + kafka.flatMap { ["--kafka", $0] })
+        }
+    }
+
+    func run() throws {
+        if let directory = ProcessInfo.processInfo.environment[AllocationBench.variable], subject == .allocations {
+            return try AllocationBench.trace(records: records, resources: resources, into: directory)
+        }
+        try reporting(try broker) {
+            stopOnInterrupt()
+            var report = BenchReport()
+            if [.normalizer, .stages, .peerJob, .all].contains(subject) {
+                let feed = BenchFeed(records: records, resources: resources, partitions: StageBench.partitions)
+                report.notes.append(
+                    "\(records) records of \(feed.bytes.count / max(records, 1)) bytes, \(feed.seriesCount) series in "
+                        + "turn; first sight of each series included")
+                try measureInMemory(feed, &report)
+                if bootstrap != nil { try measureOverKafka(feed, &report) }
+            }
+            if subject == .snapshot || subject == .all { try measureSnapshot(&report) }
+            if subject == .allocations || subject == .all { try measureAllocations(&report) }
+            print(json ? report.json : report.text)
+        }
+    }
+
+    private func perMillion(_ seconds: Double) -> Double { seconds / Double(records) * 1e6 }
+
+    // MARK: in memory
+
+    private func measureInMemory(_ feed: BenchFeed, _ report: inout BenchReport) throws {
+        let bar = ProgressBar("in memory", isWanted: !json)
+        var costs: [StageName: [Double]] = [:]
+        var states: [StageName: Double] = [:]
+        for run in 0..<runs where subject != .peerJob {
+            bar.show(run, of: runs)
+            if isInterrupted { break }
+            if subject == .normalizer {
+                costs[.normalizer, default: []].append(perMillion(try StageBench.normalize(feed).cpuSeconds))
+            } else {
+                for (stage, cost) in try StageBench.chain(feed) {
+                    costs[stage, default: []].append(perMillion(cost.cpuSeconds))
+                    states[stage] = Double(cost.stateBytes) / Double(feed.seriesCount)
+                }
+            }
+        }
+        bar.end()
+        for stage in StageName.allCases {
+            guard let runs = costs[stage] else { continue }
+            report.add(Measurement("\(stage.text), memory", "CPU-s/M samples", runs))
+        }
+        if let sum = Self.sum(costs) { report.add(Measurement("four stages, memory", "CPU-s/M samples", sum)) }
+        for stage in StageName.allCases {
+            guard let bytes = states[stage] else { continue }
+            report.add(Measurement("\(stage.text), state", "bytes/series", [bytes]))
+        }
+        if states.count > 1 {
+            report.add(Measurement("all stages, state", "bytes/series", [states.values.reduce(0, +)], target: 8_192))
+        }
+    }
+
+    /// Run by run, all stages but the normalizer together.
+    private static func sum(_ costs: [StageName: [Double]]) -> [Double]? {
+        let stages = StageName.allCases.dropFirst().compactMap { costs[$0] }
+        guard stages.count == StageName.allCases.count - 1, let count = stages.map(\.count).min(), count > 0 else {
+            return nil
+        }
+        return (0..<count).map { run in stages.reduce(0) { $0 + $1[run] } }
+    }
+
+    // MARK: over a broker
+
+    private func measureOverKafka(_ feed: BenchFeed, _ report: inout BenchReport) throws {
+        let bar = ProgressBar("over Kafka", isWanted: !json)
+        var costs: [StageName: [Double]] = [:]
+        var peers: [Double] = []
+        var sticks: [Double] = []
+        let stick = try subject == .peerJob || subject == .all ? yardstick.map { try Yardstick(source: $0) } : nil
+        defer { stick?.remove() }
+        for run in 0..<runs {
+            let bench = KafkaBench(try broker)
+            defer { bench.cleanUp() }
+            try bench.prepare()
+            try bench.fill(feed, bar)
+            if subject == .peerJob || subject == .all {
+                bar.show(run, of: runs, "peer job")
+                peers.append(perMillion(try bench.runPeerJob(incarnation: 9).cpuSeconds))
+                if let stick {
+                    sticks.append(
+                        try stick.job(
+                            bootstrap ?? "", from: "\(bench.namespace).telemetry", to: bench.yardstickTopic,
+                            group: "\(bench.namespace).yardstick", records: records))
+                }
+            }
+            guard subject != .peerJob else { continue }
+            for stage in StageName.allCases where subject != .normalizer || stage == .normalizer {
+                bar.show(run, of: runs, stage.text)
+                costs[stage, default: []].append(perMillion(try bench.run(stage).cpuSeconds))
+            }
+        }
+        bar.end()
+        for stage in StageName.allCases {
+            guard let runs = costs[stage] else { continue }
+            report.add(
+                Measurement(
+                    "\(stage.text), Kafka", "CPU-s/M samples", runs, target: stage == .normalizer ? 1.3 : nil))
+        }
+        if let sum = Self.sum(costs) {
+            report.add(Measurement("four stages, Kafka", "CPU-s/M samples", sum, target: 2.5))
+        }
+        if !peers.isEmpty { report.add(Measurement("peer job, Kafka", "CPU-s/M records", peers, target: 1.5)) }
+        if !sticks.isEmpty {
+            let mine = Measurement("peer job, Kafka", "", peers).median
+            let theirs = Measurement("yardstick in C, Kafka", "CPU-s/M records", sticks)
+            report.add(theirs)
+            report.notes.append("peer job / yardstick: \(EntryFields.short(mine / theirs.median))")
+        }
+    }
+
+    // MARK: snapshots and allocations
+
+    private func measureSnapshot(_ report: inout BenchReport) throws {
+        let bar = ProgressBar("snapshot", isWanted: !json)
+        let bench = SnapshotBench(twins: twins / 1_000 * 1_000, metricsPerTwin: 1)
+        var done: [SnapshotBench.Run] = []
+        for _ in 0..<runs where !isInterrupted { done.append(try bench.run(bar)) }
+        bar.end()
+        guard let last = done.last else { return }
+        func add(_ name: String, _ unit: String, _ target: Double?, _ value: (SnapshotBench.Run) -> Double) {
+            report.add(Measurement(name, unit, done.map(value), target: target))
+        }
+        add("longest pause while a snapshot is taken", "ms", 50) { $0.pauseSeconds * 1_000 }
+        add("the same, CPU time of the loop", "ms", nil) { $0.pauseCPUSeconds * 1_000 }
+        add("freezing itself", "ms", nil) { $0.freezeSeconds * 1_000 }
+        add("longest pause otherwise", "ms", nil) { $0.pauseWithoutSnapshotSeconds * 1_000 }
+        add("writing a snapshot", "s", nil, \.writeSeconds)
+        add("restoring a snapshot", "s", 2, \.restoreSeconds)
+        if let first = done.first {
+            report.add(Measurement("twin-updater, resident", "bytes/series", [first.residentBytesPerSeries]))
+        }
+        report.notes.append(
+            "snapshot of \(last.series) series: \(last.contentBytes / 1_048_576) MiB, "
+                + "\(last.storedBytes / 1_048_576) MiB stored"
+        )
+    }
+
+    private func measureAllocations(_ report: inout BenchReport) throws {
+        let sampled = min(records, 100_000)
+        guard let counts = try AllocationBench.measure(records: sampled, resources: min(resources, sampled / 40 + 1))
+        else {
+            report.notes.append(
+                "allocations were not counted: the C library's tracer (libc_malloc_debug.so.0) is not here")
+            return
+        }
+        for (stage, count) in counts {
+            report.add(
+                Measurement(
+                    "\(stage.text), allocations", "per sample", [count], target: nil,
+                    "frames and records that leave are included"))
+        }
+    }
+}
