@@ -4,11 +4,11 @@ SWIFT ?= swift
 ARGS ?=
 release = .build/release
 
-.PHONY: demo test build bench format lint install help
+.PHONY: demo test integration build bench format lint install help
 
 help:
 	@echo 'make demo    build and run the pipeline over a simulated fleet (ARGS=... for options)'
-	@echo 'make test    run all tests'
+	@echo 'make test    run all tests; .ci/tansu make test runs those over a broker on a second one too'
 	@echo 'make build   build all programs, optimised'
 	@echo 'make bench   measure speed and memory'
 	@echo 'make lint    check format, files of docker/ and rules of the repository'
@@ -26,8 +26,10 @@ demo: build
 bench: build
 	$(release)/twinscale bench $(ARGS)
 
+# The integration tests start many processes and have the machine to themselves.
 test: install
-	$(SWIFT) test $(ARGS)
+	$(SWIFT) test --skip IntegrationTests $(ARGS)
+	$(SWIFT) test --filter IntegrationTests $(ARGS)
 
 format:
 	$(SWIFT) format format --in-place --parallel --recursive Package.swift Sources Tests

@@ -1,13 +1,14 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-let settings: [SwiftSetting] = [
-    .swiftLanguageMode(.v6),
-    .enableUpcomingFeature("ExistentialAny"),
-    .enableUpcomingFeature("MemberImportVisibility"),
-    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
-    .enableExperimentalFeature("Lifetimes"),
-] + (Context.environment["CI"] == nil ? [] : [.treatAllWarnings(as: .error)])
+let settings: [SwiftSetting] =
+    [
+        .swiftLanguageMode(.v6),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+        .enableExperimentalFeature("Lifetimes"),
+    ] + (Context.environment["CI"] == nil ? [] : [.treatAllWarnings(as: .error)])
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
@@ -69,7 +70,8 @@ let package = Package(
         library("TaskLoop", ["TwinCore"]),
         library("Snapshots", ["TwinCore", "CZstd"]),
         library("Worker", ["TwinCore", "Messages", "StageKit", "TaskLoop", "Snapshots"]),
-        library("Simulation", ["TwinCore", "Messages", "StageKit", "Topology", "TaskLoop", "Snapshots", "Worker"] + stages),
+        library(
+            "Simulation", ["TwinCore", "Messages", "StageKit", "Topology", "TaskLoop", "Snapshots", "Worker"] + stages),
 
         // The shell.
         .systemLibrary(name: "CRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
@@ -88,7 +90,8 @@ let package = Package(
         library(
             "CLI",
             [
-                "TwinCore", "Messages", "StageKit", "Topology", "TaskLoop", "Snapshots", "Worker", "Simulation", "Kafka",
+                "TwinCore", "Messages", "StageKit", "Topology", "TaskLoop", "Snapshots", "Worker", "Simulation",
+                "Kafka",
                 "Runtime", "Backtest", logging, argumentParser, yams,
             ] + stages),
 
@@ -109,16 +112,26 @@ let package = Package(
         tests("Propagation", ["Propagation", "StageKit", "Messages", "TwinCore"]),
         tests("Scaling", ["Scaling", "StageKit", "Messages", "TwinCore"]),
         tests("Topology", ["Topology", "StageKit", "TwinCore"]),
-        tests("CLI", ["CLI", "Topology", "StageKit", "Messages", "Kafka", "TwinCore", argumentParser]),
+        tests("CLI", ["CLI", "Topology", "Kafka", "TwinCore", argumentParser]),
         tests("TaskLoop", ["TaskLoop", "TwinCore"]),
         tests("Snapshots", ["Snapshots", "TwinCore"]),
-        tests("Simulation", ["Simulation", "Normalization", "Worker", "Topology", "StageKit", "Messages", "TaskLoop", "Snapshots", "TwinCore"]),
+        tests(
+            "Simulation",
+            [
+                "Simulation", "Normalization", "Worker", "Topology", "StageKit", "Messages", "TaskLoop", "Snapshots",
+                "TwinCore",
+            ]),
         tests("Kafka", ["Kafka", "TwinCore"]),
         tests(
             "Runtime",
             ["Runtime", "Kafka", "Worker", "Snapshots", "TaskLoop", "StageKit", "Messages", "TwinCore", logging]),
         tests("Backtest", ["Backtest", "StageKit", "Messages", "TwinCore", "CZlib"]),
-        tests("Integration", ["CLI", "Runtime", "Kafka", "Simulation", "Topology", "Worker", "Snapshots", "StageKit", "Messages", "TwinCore", logging, argumentParser]),
+        tests(
+            "Integration",
+            [
+                "CLI", "Runtime", "Kafka", "Simulation", "Topology", "Worker", "Snapshots", "StageKit", "Messages",
+                "TwinCore", logging, argumentParser,
+            ] + stages),
         tests("Tidy", []),
     ]
 )

@@ -11,8 +11,9 @@ package struct TwinscaleCommand: AsyncParsableCommand {
             stages do that, each a program of its own: normalizer, twin-updater, drift-detector, graph-propagator, \
             scaling-decider. This program is for everything around them.
 
-            To look around without a broker, start with: twinscale topology
+            To see it all run on this machine: twinscale demo
             To see what it would have said about your own past: twinscale backtest --telemetry FILE.csv --out results
+            To look around without a broker: twinscale topology
             To prepare a broker of your own: twinscale topics apply --bootstrap HOST:9092
             """,
         subcommands: [
@@ -20,6 +21,8 @@ package struct TwinscaleCommand: AsyncParsableCommand {
             TopologyCommand.self,
             TopicsCommand.self,
             HealthCommand.self,
+            BrokerCommand.self,
+            DemoCommand.self,
             StatusCommand.self,
             TailCommand.self,
             DeadLettersCommand.self,

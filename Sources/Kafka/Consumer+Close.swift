@@ -20,6 +20,7 @@ extension Consumer {
         // 2. Live messages and references would keep the client alive.
         batch.clear()
         releaseReferences()
+        settle()
         // 3. A rebalance that nobody will answer any more would block the goodbye.
         if owesAnswer || handle.context.hasRebalance.load(ordering: .acquiring) {
             rd_kafka_assign(handle.client, nil)

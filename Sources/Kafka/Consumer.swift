@@ -1,4 +1,5 @@
 import CRdKafka
+import Glibc
 import Synchronization
 
 /// A Kafka consumer, confined to the thread that made it: every callback runs there, inside `poll` or `close`.
@@ -11,6 +12,9 @@ import Synchronization
 ///   waiting: the batch call's own time-out would wait for a *full* batch.
 /// - No pause, resume or seek: together with the batch call they lose records before librdkafka 2.1.0. Where reading
 ///   begins is said in `assign`.
+/// - A partition that is begun anew while it is being read has its old fetcher stopped. Taken away again before that
+///   has happened, it is stopped twice, and librdkafka aborts the process (confluentinc/librdkafka#5573). So after
+///   such an `assign` the next change of the assignment waits for a moment.
 /// - Offsets given to `commit` are those of the *next* record to process. Consecutive offsets are never assumed:
 ///   compaction and transaction markers leave holes.
 package struct Consumer: ~Copyable {
@@ -21,6 +25,12 @@ package struct Consumer: ~Copyable {
     var handle: ClientHandle
     /// A reported rebalance has not been answered yet.
     var owesAnswer = false
+    /// Something is assigned, and may be read.
+    private var isAssigned = false
+    /// Until when the stopping of fetchers may last that the last `assign` replaced.
+    private var stopping = Deadline(milliseconds: 0)
+    /// A stop is served by a broker's thread, at once unless that is busy; nothing tells when it is done.
+    private static let stopMilliseconds = 300
 
     /// A member of `groupID`; a consumer that only reads what it assigns itself needs one too, but never joins it.
     /// Topics named here get the first indices in `Record.topic`.
@@ -51,6 +61,9 @@ package struct Consumer: ~Copyable {
     package mutating func assign(_ starts: [PartitionStart]) throws(KafkaError) {
         for start in starts { topics.add(start.partition.topic) }
         let list = PartitionList(starts)
+        settle()
+        if isAssigned && !owesAnswer { stopping = Deadline(milliseconds: Self.stopMilliseconds) }
+        isAssigned = true
         owesAnswer = false
         if handle.context.isCooperative {
             if let error = rd_kafka_incremental_assign(handle.client, list.list) {
@@ -64,6 +77,7 @@ package struct Consumer: ~Copyable {
     /// Lets go of these partitions: the answer to `Rebalance.revoked` and `.lost`. Under the eager protocol it lets go
     /// of all, whatever is listed. Offsets that are to be committed must have been committed before.
     package mutating func unassign(_ partitions: [KafkaPartition]) throws(KafkaError) {
+        settle()
         owesAnswer = false
         if handle.context.isCooperative {
             let list = PartitionList(partitions)
@@ -71,8 +85,15 @@ package struct Consumer: ~Copyable {
                 throw KafkaError(consuming: error, doing: "unassigning")
             }
         } else {
+            isAssigned = false
             try check(rd_kafka_assign(handle.client, nil), doing: "unassigning")
         }
+    }
+
+    /// Waits until no fetcher is being stopped any more.
+    func settle() {
+        let left = stopping.remainingMilliseconds
+        if left > 0 { usleep(UInt32(left) * 1_000) }
     }
 
     /// Everything that is assigned now.

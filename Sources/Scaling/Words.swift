@@ -18,7 +18,7 @@ func short(_ value: Double) -> String {
 /// A duration for people.
 func duration(seconds: Double) -> String {
     if seconds >= 7_200, seconds.truncatingRemainder(dividingBy: 3_600) == 0 { return "\(short(seconds / 3_600)) h" }
-    if seconds >= 120, seconds.truncatingRemainder(dividingBy: 60) == 0 { return "\(short(seconds / 60)) min" }
+    if seconds >= 120 { return "\(short((seconds / 6).rounded() / 10)) min" }
     return "\(short(seconds)) s"
 }
 
@@ -97,8 +97,11 @@ struct Account {
         return "\(metric) at \(level) now and its \(quantileName), \(value), suit \(evaluation.base) at \(percent)"
     }
 
+    /// What neighbours add, where it is more than a hundredth of the present level.
     private func neighbours(_ influence: Float) -> String {
-        influence == 0 || !influence.isFinite ? "" : "; neighbours add \(short(Double(influence) * evaluation.scale))"
+        let isSlight = Double(influence.magnitude) < cell.view.level.magnitude / 100
+        if influence == 0 || isSlight || !influence.isFinite { return "" }
+        return "; neighbours add \(short(Double(influence) * evaluation.scale))"
     }
 
     private var owner: String {

@@ -34,12 +34,15 @@ package struct Oracle {
     /// Topics whose records are JSON, one entry each.
     package static let jsonTopics: [TopicName] = [.actions, .decisions, .drift, .twins, .deadletters]
 
-    /// The fold: a fresh task over the recorded inbox, alone, undisturbed.
-    package func fold(_ task: TaskID, make: (TaskID) throws -> any TaskLogic) throws -> (Outputs, any TaskLogic) {
+    /// The fold: a fresh task over the recorded inbox, alone, undisturbed. It is silent below `speakFrom` and ends
+    /// before `end`, as an incarnation is that takes over, or is taken over from, at an offset.
+    package func fold(
+        _ task: TaskID, speakFrom: Int64 = 0, end: Int64 = .max, make: (TaskID) throws -> any TaskLogic
+    ) throws -> (Outputs, any TaskLogic) {
         let logic = try make(task)
         var outputs = Outputs()
-        for record in records(TopicPartition(task.inbox, task.partition)) {
-            try Self.feed(record, to: logic)
+        for record in records(TopicPartition(task.inbox, task.partition)) where record.offset < end {
+            try Self.feed(record, to: logic, muted: record.offset < speakFrom)
             if logic.emitter.pendingBytes > 1 << 20 { collect(logic, into: &outputs) }
         }
         logic.emitter.cutAll()
@@ -93,12 +96,16 @@ package struct Oracle {
 
     private func readFrames(of task: TaskID, _ partition: TopicPartition, into outputs: inout Outputs) {
         var last = Sequence.none
+        var incarnation: UInt64 = 0
         for record in records(partition) {
             guard let value = record.value, let frame = Self.entries(of: value), frame.header.sender == task,
-                !frame.entries.isEmpty
+                !frame.entries.isEmpty, frame.header.incarnation >= incarnation
             else { continue }
-            // As a receiver does: a frame ahead of the chain waits for its resend.
-            if frame.header.previous > last { continue }
+            // As a receiver does: a frame ahead of the chain waits for its resend, unless a new incarnation begins.
+            if frame.header.previous > last && (incarnation == 0 || frame.header.incarnation == incarnation) {
+                continue
+            }
+            incarnation = frame.header.incarnation
             for entry in frame.entries {
                 if entry.sequence <= last {
                     outputs.repeats += 1
@@ -132,8 +139,9 @@ package struct Oracle {
             guard (try? reader.decode(bytes)) != nil else { return nil }
             var result: [RecordedEntry] = []
             for (entry, sequence) in zip(reader.entries, reader.sequences) {
-                result.append(RecordedEntry(
-                    sequence: sequence, content: digest(entry, names: reader.names), kind: entry.kind))
+                result.append(
+                    RecordedEntry(
+                        sequence: sequence, content: digest(entry, names: reader.names), kind: entry.kind))
             }
             return (reader.header, result)
         }

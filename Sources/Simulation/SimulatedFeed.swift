@@ -23,12 +23,23 @@ package struct SimulatedFeed {
     private let telemetryOnly: Bool
     private let resources: Int
     private let localities: Int
-    private var time: Int64 = 1_767_225_600_000
+    private let stepMilliseconds: Int64
+    private let shiftAfterMilliseconds: Int64
+    private static let start: Int64 = 1_767_225_600_000
+    private var time = start
     private var recent: [(partition: Int32, value: [UInt8], samples: Int)] = []
 
-    /// - Parameter telemetryOnly: nothing but samples and their repeats, into one raw partition.
-    package init(records: Int, resources: Int = 12, localities: Int = 4, telemetryOnly: Bool = false) {
+    /// - Parameters:
+    ///   - stepMilliseconds: event time passes by 0 to 4 of these per record.
+    ///   - shiftAfterMilliseconds: when, in event time, every fourth resource begins to do twice as much.
+    ///   - telemetryOnly: nothing but samples and their repeats, into one raw partition.
+    package init(
+        records: Int, resources: Int = 12, localities: Int = 4, stepMilliseconds: Int64 = 1_000,
+        shiftAfterMilliseconds: Int64 = .max / 2, telemetryOnly: Bool = false
+    ) {
+        self.shiftAfterMilliseconds = shiftAfterMilliseconds
         self.telemetryOnly = telemetryOnly
+        self.stepMilliseconds = stepMilliseconds
         recordsMax = records
         self.resources = resources
         self.localities = localities
@@ -42,7 +53,7 @@ package struct SimulatedFeed {
     package mutating func write(to hub: SimulationHub, most: Int) {
         for _ in 0..<most where !isDone {
             written += 1
-            time += Int64(hub.random.int(0...4)) * 1_000
+            time += Int64(hub.random.int(0...4)) * stepMilliseconds
             switch telemetryOnly ? hub.random.int(0...81) : hub.random.int(0...99) {
             case 0..<76: writeTelemetry(hub)
             case 76..<82: repeatRecent(hub)
@@ -97,7 +108,8 @@ package struct SimulatedFeed {
         json.key("metric")
         json.string(Self.metrics[metric])
         json.key("value")
-        json.double(max(0, 50 + 40 * sine(phase) + 10 * noise))
+        let isShifted = resource % 4 == 0 && moment - Self.start >= shiftAfterMilliseconds
+        json.double(max(0, 50 + 40 * sine(phase) + 10 * noise) * (isShifted ? 2 : 1))
         json.key("ts")
         json.int(moment)
         json.key("locality")

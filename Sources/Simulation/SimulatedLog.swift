@@ -11,6 +11,7 @@ package final class SimulatedLog {
         /// The record's `content-type` header.
         package var contentType: [UInt8]?
 
+        /// A record as somebody read it.
         package init(offset: Int64, key: [UInt8]?, value: [UInt8]?, contentType: [UInt8]? = nil) {
             self.offset = offset
             self.key = key

@@ -83,8 +83,9 @@ package struct LoopSettings: Sendable, Equatable {
     package var rebuildBackoffMillisecondsMax: Int64 = 10_000
     /// So many rebuilds in a row without a commit between them, and the worker is broken.
     package var rebuildsMax: Int = 30
-    /// Retries of one commit.
-    package var commitRetriesMax: Int = 5
+    /// Retries of one commit, with a poll between them. Each waits for 50 ms at least in the shell; together they must
+    /// outlast the time after which a member hears of a rebalance, its heartbeat interval.
+    package var commitRetriesMax: Int = 100
 
     package init() {}
 }

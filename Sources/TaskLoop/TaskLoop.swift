@@ -84,6 +84,8 @@ package struct TaskLoop: Sendable {
     private var lastHeartbeat: Int64 = .min / 2
     private var rebuilds = 0
     private var commitRetries = 0
+    /// A commit was refused: look what the group has to say before the next attempt.
+    private var mustPoll = false
     private var recent = 0
     /// Counted for status: commits, rebuilds, dropped records.
     package private(set) var commits: UInt64 = 0
@@ -118,6 +120,7 @@ package struct TaskLoop: Sendable {
             releaseDeadline = now + settings.revokeTimeoutMilliseconds
             return next(now: now)
         }
+        if mustPoll { return .poll(timeoutMilliseconds: 0) }
         if let stopRequest {
             if case .requested = stopRequest, !isClean {
                 state = .flushing
@@ -293,6 +296,9 @@ package struct TaskLoop: Sendable {
     /// True if a commit is due, so that a worker leaves a long batch in time.
     package func mustCommit(now: Int64) -> Bool { isCommitDue(now: now) }
 
+    /// A poll has returned, and everything that it brought was reported.
+    package mutating func polled() { mustPoll = false }
+
     // MARK: reports about outputs
 
     /// A heartbeat has been written.
@@ -323,7 +329,11 @@ package struct TaskLoop: Sendable {
                 return
             }
             if failure.disposition == .retry && commitRetries < settings.commitRetriesMax {
+                // While a group rebalances it takes no commits, and it says so only to those who poll. Nothing is
+                // unsafe meanwhile: the outputs are acknowledged, and the next attempt commits what was read since.
                 commitRetries += 1
+                mustPoll = true
+                state = .consuming
                 return
             }
             fail(failure.disposition == .retry ? .restoreAndReplay : failure.disposition, failure.reason)
@@ -374,6 +384,7 @@ package struct TaskLoop: Sendable {
             rebuildsTotal &+= 1
             clearPending()
             commitRetries = 0
+            mustPoll = false
             if rebuilds > settings.rebuildsMax {
                 state = .stopping(.broken("gave up after \(settings.rebuildsMax) recoveries in a row: \(reason)"))
             } else {
@@ -390,6 +401,8 @@ package struct TaskLoop: Sendable {
             partitions[index] = Partition(id: partitions[index].id, phase: .recovering, lastSnapshot: now)
         }
         mustAssign = true
+        // Whatever broke, the group may have news: hear it before anything that could break the same way.
+        mustPoll = true
         state = .consuming
     }
 

@@ -141,6 +141,7 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
             }
             return true
         }
+        loop.polled()
         if let fault { throw WorldError(.stopBroken, fault.text) }
         // A task with much to say must not wait for the commit: its records go out while it reads on.
         try produceWaiting(above: loop.settings.commitBytesMax / 4)

@@ -158,6 +158,8 @@ struct TaskLoopTests {
         loop.flushed((.restoreAndReplay, "not acknowledged"))
         #expect(loop.next(now: 100) == .rebuild(afterMilliseconds: 200))
         loop.rebuilt(now: 400)
+        #expect(loop.next(now: 400) == .poll(timeoutMilliseconds: 0), "the group may have news")
+        loop.polled()
         #expect(loop.next(now: 400) == .recover(a))
         for (disposition, reason) in [(Disposition.stopFenced, StopReason.fenced("x")), (.stopBroken, .broken("x"))] {
             var stopping = running()
@@ -166,18 +168,47 @@ struct TaskLoopTests {
         }
     }
 
-    @Test("A commit whose reply is lost is asked again with the same offsets, then given up")
+    @Test("A refused commit is tried again after a poll, which may say why, and is given up in the end")
     func commitRetry() {
         var loop = running { $0.commitRetriesMax = 2 }
         take(&loop, 10)
+        for _ in 0..<2 {
+            _ = loop.next(now: 100)
+            loop.flushed(nil)
+            #expect(loop.next(now: 100) == .commit([StartOffset(a, 11)], timeoutMilliseconds: 30_000))
+            loop.committed((.retry, "rebalance in progress"), now: 100)
+            #expect(loop.next(now: 100) == .poll(timeoutMilliseconds: 0))
+            #expect(loop.next(now: 100) == .poll(timeoutMilliseconds: 0))
+            loop.polled()
+        }
         _ = loop.next(now: 100)
         loop.flushed(nil)
-        let first = loop.next(now: 100)
-        loop.committed((.retry, "lost"), now: 100)
-        #expect(loop.next(now: 100) == first)
-        loop.committed((.retry, "lost"), now: 100)
-        loop.committed((.retry, "lost"), now: 100)
+        _ = loop.next(now: 100)
+        loop.committed((.retry, "still"), now: 100)
         #expect(loop.next(now: 100) == .rebuild(afterMilliseconds: 200))
+    }
+
+    @Test("A partition that is revoked while its commit is refused is let go without a rebuild")
+    func commitRefusedByRebalance() {
+        var loop = running()
+        take(&loop, 10)
+        _ = loop.next(now: 100)
+        loop.flushed(nil)
+        _ = loop.next(now: 100)
+        loop.committed((.retry, "rebalance in progress"), now: 100)
+        #expect(loop.next(now: 100) == .poll(timeoutMilliseconds: 0))
+        loop.revoked([a], lost: false)
+        loop.polled()
+        guard case .flush = loop.next(now: 100) else {
+            Issue.record("nothing was flushed")
+            return
+        }
+        loop.flushed(nil)
+        _ = loop.next(now: 100)
+        loop.committed((.retry, "rebalance in progress"), now: 100)
+        #expect(loop.next(now: 100) == .release([a]))
+        loop.released()
+        #expect(loop.rebuildsTotal == 0)
     }
 
     @Test("Rebuilds back off, and too many in a row break the worker")

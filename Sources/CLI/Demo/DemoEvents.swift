@@ -1,0 +1,98 @@
+import Foundation
+
+/// What the demo reads from `actions`.
+struct ActionEvent: Decodable {
+    struct Body: Decodable {
+        let action: String
+        let resource: String
+        let locality: String?
+        let from: Int
+        let to: Int
+        let direction: String
+        let reason: String
+        let issued: Date
+    }
+    let data: Body
+}
+
+/// What the demo reads from `decisions`, whatever the kind.
+struct DecisionEvent: Decodable {
+    struct Body: Decodable {
+        struct Inputs: Decodable {
+            let level: Double?
+            let value: Double?
+            let horizonSeconds: Double?
+            let quality: String?
+            let readyUnits: Int?
+            let distrusted: Bool?
+        }
+        struct Neighbours: Decodable { let added: Double? }
+        struct Constraint: Decodable { let name: String }
+        let kind: String
+        let resource: String?
+        let mode: String?
+        let current: Int?
+        let desired: Int?
+        let reason: String?
+        let inputs: Inputs?
+        let neighbours: Neighbours?
+        let constraints: [Constraint]?
+        let proposal: String?
+        let action: String?
+    }
+    let time: Date?
+    let data: Body
+}
+
+/// What the demo reads from `drift`.
+struct DriftEvent: Decodable {
+    struct Body: Decodable {
+        let resource: String
+        let metric: String
+        let kind: String
+        let reason: String
+        let score: Double
+        let magnitude: Double
+        let since: Date?
+        let retrainRequested: Bool
+    }
+    let time: Date?
+    let data: Body
+}
+
+/// What the demo reads from `twins`.
+struct TwinSummary: Decodable {
+    struct Horizon: Decodable {
+        let horizon_s: Double
+        let mean: Double?
+        let q90: Double?
+    }
+    struct Metric: Decodable {
+        let level: Double
+        let quality: String
+        let role: String
+        let distrusted: Bool
+        let samples: Int
+        let forecast: [Horizon]
+    }
+    let resource: String
+    let locality: String?
+    let readyUnits: Double?
+    let time: Date?
+    let metrics: [String: Metric]
+}
+
+/// Reads the pipeline's JSON.
+struct DemoReader {
+    private let decoder: JSONDecoder
+
+    init() {
+        decoder = JSONDecoder()
+        decoder.dateDecodingStrategy = .iso8601
+    }
+
+    /// Nil for what is of another form; the pipeline's schemas are tested elsewhere.
+    func read<Value: Decodable>(_ type: Value.Type, _ bytes: UnsafeRawBufferPointer) -> Value? {
+        try? decoder.decode(type, from: Data(bytes))
+    }
+}

@@ -1,0 +1,102 @@
+import Foundation
+import Kafka
+import Simulation
+import Testing
+import TwinCore
+
+@Suite("The pipeline over a real broker", .serialized, .tags(.integration))
+struct PipelineOverBrokerTests {
+    @Test(
+        "Thirty kills at random moments lose nothing and double nothing", .timeLimit(.minutes(6)),
+        arguments: BrokerKind.available)
+    func kills(kind: BrokerKind) async throws {
+        let seed = PipelineRun.chooseSeed()
+        say("seed \(seed): TWINSCALE_KILL_SEED=\(seed) repeats it")
+        try await checking { findings in
+            let run = try PipelineRun(kind, seed: seed, records: 6_000)
+            // Much is written ahead of its commit, so that many kills hit in between.
+            run.fleet.options = ["--loop-commit-bytes-max", "4096", "--loop-commit-interval-milliseconds", "250"]
+            try run.fleet.start()
+            let feeder = run.feed(seconds: 70)
+            while run.kills < 30 {
+                // Mostly singly, sometimes in a burst.
+                try run.pause(seconds: run.random.chance(0.2) ? 0 : run.random.unit() * 4)
+                try run.killOne(pauseSecondsMax: 1)
+            }
+            let verdict = try run.finish(feeder)
+            run.report("kills", verdict)
+            findings.expectNone(verdict.violations)
+            findings.expectNone(run.fleet.unexpected)
+            findings.expect(verdict.entries > 20_000, "only \(verdict.entries) entries")
+            findings.expect(verdict.repeats > 0, "no kill has hit between output and commit: the test shows nothing")
+            findings.expect(verdict.actions > 0, "no action")
+            findings.expect(verdict.drifts > 0, "no drift")
+            // That the oracle has nothing to say means something only if it sees a single lost frame.
+            let partition = TopicPartition(.forecasts, run.random.chance(0.5) ? 0 : 1)
+            guard let contents = run.contents, let lost = Self.frame(in: contents[partition]) else {
+                throw Trouble("there is no frame in \(partition)")
+            }
+            let doubtful = try Verdict(contents.losing(partition, at: lost), run.fleet)
+            findings.expect(!doubtful.violations.isEmpty, "a lost frame has gone unnoticed")
+        }
+    }
+
+    /// A frame with entries from the middle of a log.
+    private static func frame(in records: [SimulatedLog.Stored]) -> Int? {
+        records.indices.dropFirst(records.count / 2).first { index in
+            records[index].value.flatMap { Oracle.entries(of: $0) }?.entries.isEmpty == false
+        }
+    }
+
+    @Test(
+        "Workers that come and go while records flow lose nothing and double nothing", .timeLimit(.minutes(5)),
+        arguments: BrokerKind.available)
+    func rebalances(kind: BrokerKind) async throws {
+        let seed = PipelineRun.chooseSeed()
+        say("seed \(seed): TWINSCALE_KILL_SEED=\(seed) repeats it")
+        try await checking { findings in
+            let run = try PipelineRun(kind, seed: seed, records: 3_500)
+            try run.fleet.start(perStage: 1)
+            let feeder = run.feed(seconds: 45)
+            for _ in 0..<10 {
+                try run.pause(seconds: run.random.unit() * 4)
+                let stage = StageName.allCases[run.random.int(0...4)]
+                let workers = run.fleet.running.filter { run.fleet.slots[$0].stage == stage }
+                if workers.count > 1, run.random.chance(0.5) {
+                    run.fleet.retire(workers[run.random.int(0...(workers.count - 1))])
+                } else {
+                    try run.fleet.add(stage)
+                }
+            }
+            let verdict = try run.finish(feeder)
+            run.report("rebalances", verdict)
+            findings.expectNone(verdict.violations)
+            findings.expectNone(run.fleet.unexpected)
+        }
+    }
+
+    @Test(
+        "A broker that cannot be reached for a while costs time and nothing else", .timeLimit(.minutes(5)),
+        arguments: BrokerKind.available)
+    func outages(kind: BrokerKind) async throws {
+        let seed = PipelineRun.chooseSeed()
+        say("seed \(seed): TWINSCALE_KILL_SEED=\(seed) repeats it")
+        try await checking { findings in
+            let run = try PipelineRun(kind, seed: seed, records: 3_500)
+            try run.fleet.start()
+            let feeder = run.feed(seconds: 40)
+            try run.pause(seconds: 12)
+            // Shorter than the session, then longer.
+            for seconds in [2.0, 9.0] {
+                try run.broker.interrupt()
+                try run.pause(seconds: seconds)
+                try run.broker.resume()
+                try run.pause(seconds: 6)
+            }
+            let verdict = try run.finish(feeder)
+            run.report("outages", verdict)
+            findings.expectNone(verdict.violations)
+            findings.expectNone(run.fleet.unexpected)
+        }
+    }
+}
