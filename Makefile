@@ -28,8 +28,13 @@ bench: build
 
 # The integration tests start many processes and have the machine to themselves.
 test: install
-	$(SWIFT) test --skip IntegrationTests $(ARGS)
-	$(SWIFT) test --filter IntegrationTests $(ARGS)
+	$(SWIFT) test --skip '$(broker_tests)' $(ARGS)
+
+# The shell and the whole pipeline over real brokers, workers killed at random: minutes, on a quiet machine.
+broker_tests = KafkaTests|RuntimeTests|IntegrationTests
+
+integration: install
+	$(SWIFT) test --no-parallel --filter '$(broker_tests)' $(ARGS)
 
 format:
 	$(SWIFT) format format --in-place --parallel --recursive Package.swift Sources Tests

@@ -106,8 +106,6 @@ enum Rules {
         Ban(word: "not yet built", instead: "the code"),
         Ban(word: "placeholder", instead: "the thing itself"),
         Ban(word: "../shared", instead: "a path in this repository"),
-        Ban(word: "/work/", instead: "a path in this repository"),
-        Ban(word: "/tmp/wt", instead: "a path in this repository"),
     ]
 
     /// Functions that protocols of others require; they are documented there.
