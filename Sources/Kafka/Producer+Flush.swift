@@ -2,17 +2,20 @@ import CRdKafka
 import Synchronization
 
 extension Producer {
-    /// Slices in which a flush waits. With error-only reports nothing wakes librdkafka's own wait when the last
-    /// acknowledgement arrives; it looks again after at most this long.
-    private static let flushSliceMilliseconds: Int32 = 1
+    /// Longest slice in which a flush waits. With error-only reports nothing wakes librdkafka's own wait when the last
+    /// acknowledgement arrives; it looks again after a slice. Each slice wakes every broker's thread to look over all
+    /// partitions, so slices grow with the time that has passed: a quarter more of waiting at most, and few of them.
+    private static let flushSliceMillisecondsMax: Int32 = 10
 
     /// Waits until everything produced so far is acknowledged by the brokers.
     /// Throws the first failed delivery since the last flush (with how many failed), the producer's fatal error, or,
     /// after the time-out, `retry` with the number still outstanding: then flush again, the records are kept.
     package func flush(timeoutMilliseconds: Int) throws(KafkaError) {
         let deadline = Deadline(milliseconds: timeoutMilliseconds)
+        let start = deadline.remainingMilliseconds
         repeat {
-            let slice = min(max(deadline.remainingMilliseconds, 0), Self.flushSliceMilliseconds)
+            let left = deadline.remainingMilliseconds
+            let slice = min(max(left, 0), max(1, min((start - left) / 4, Self.flushSliceMillisecondsMax)))
             if rd_kafka_flush(handle.client, slice) == RD_KAFKA_RESP_ERR_NO_ERROR { break }
             try throwFailures()
         } while !deadline.hasPassed

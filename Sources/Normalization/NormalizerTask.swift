@@ -25,7 +25,7 @@ package final class NormalizerTask: TaskLogic {
     package let emitter: Emitter
     private let task: TaskID
     private let names: NameTable
-    private var core: NormalizerCore
+    @exclusivity(unchecked) private var core: NormalizerCore
     private let pulse: HeartbeatRule
     /// The heartbeat that was sent last, and how many like it were held back since.
     private var lastHeartbeat: Heartbeat?

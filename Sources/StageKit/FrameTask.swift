@@ -31,17 +31,20 @@ package struct TaskSetting: Sendable {
 
 /// A task over an inbox of frames: decodes, compares each frame with its sender's chain, hands the new entries to the
 /// stage one by one, and moves the watermark.
+///
+/// Its parts are confined to the worker's thread and never call back into the task, so the compiler need not check
+/// at run time that nobody else is at them: those checks cost as much as decoding.
 package final class FrameTask<S: Stage & ~Copyable>: TaskLogic {
     package let emitter: Emitter
     private let task: TaskID
     private let names: NameTable
     private let reader = FrameReader()
-    private var senders: Senders
-    private var stage: S
-    private var reached = EventTime.distantPast
+    @exclusivity(unchecked) private var senders: Senders
+    @exclusivity(unchecked) private var stage: S
+    @exclusivity(unchecked) private var reached = EventTime.distantPast
     /// Names of the frame at hand, resolved when first used: frame index to name number, 0 = not yet.
-    private var resolved: [NameID] = []
-    private var namesRefused: UInt64 = 0
+    @exclusivity(unchecked) private var resolved: [NameID] = []
+    @exclusivity(unchecked) private var namesRefused: UInt64 = 0
 
     private static var namesTag: UInt32 { sectionTag("name") }
 

@@ -40,18 +40,18 @@ package struct TaskFactory<Logic: TaskLogic> {
 /// Does what the loop says: joins tasks, log and snapshots. One action a step, so that a simulation can stop it between
 /// any two of them.
 package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
-    package private(set) var loop: TaskLoop
+    @exclusivity(unchecked) package private(set) var loop: TaskLoop
     package let world: World
     private let factory: TaskFactory<Logic>
-    private var tasks: [(id: TopicPartition, logic: Logic)] = []
+    @exclusivity(unchecked) private var tasks: [(id: TopicPartition, logic: Logic)] = []
     /// Tasks of partitions that were let go at a commit; they resume if the partition comes back where they stand.
     private var suspended: [(id: TopicPartition, logic: Logic, next: Int64)] = []
-    private var recent = 0
+    @exclusivity(unchecked) private var recent = 0
     private var needsRestart = false
     /// Why the worker stopped, once it has.
     package private(set) var stopReason: StopReason?
     /// Records folded, counted for status.
-    package private(set) var recordsFolded: UInt64 = 0
+    @exclusivity(unchecked) package private(set) var recordsFolded: UInt64 = 0
 
     package init(settings: LoopSettings, factory: TaskFactory<Logic>, world: World) {
         loop = TaskLoop(settings: settings)

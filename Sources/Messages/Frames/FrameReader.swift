@@ -6,20 +6,20 @@ import TwinCore
 /// Everything is checked before anything is handed out: counts against columns, indices against the dictionary,
 /// sequences against each other. Memory is bounded by the size of the record.
 package final class FrameReader {
-    package private(set) var header = FrameHeader(
+    @exclusivity(unchecked) package private(set) var header = FrameHeader(
         sender: TaskID(stage: .normalizer, inbox: .telemetry, epoch: 1, partition: 0), incarnation: 0,
         first: .none, last: .none, previous: .none)
-    package private(set) var heartbeat: Heartbeat?
+    @exclusivity(unchecked) package private(set) var heartbeat: Heartbeat?
     /// The entries, in sequence; resources and objects are indices into `names`, plus one.
-    package private(set) var entries: [Entry] = []
+    @exclusivity(unchecked) package private(set) var entries: [Entry] = []
     /// The sequence of each entry.
-    package private(set) var sequences: [Sequence] = []
+    @exclusivity(unchecked) package private(set) var sequences: [Sequence] = []
     /// The dictionary; borrowed from the record.
-    package private(set) var names: [UnsafeRawBufferPointer] = []
+    @exclusivity(unchecked) package private(set) var names: [UnsafeRawBufferPointer] = []
 
-    private var columns = [Column](repeating: Column(), count: 16)
-    private var kinds = UnsafeRawBufferPointer(start: nil, count: 0)
-    private var offsets = UnsafeRawBufferPointer(start: nil, count: 0)
+    @exclusivity(unchecked) private var columns = [Column](repeating: Column(), count: 16)
+    @exclusivity(unchecked) private var kinds = UnsafeRawBufferPointer(start: nil, count: 0)
+    @exclusivity(unchecked) private var offsets = UnsafeRawBufferPointer(start: nil, count: 0)
 
     /// The longest name that a frame may carry.
     package static let nameBytesMax = 1_024
