@@ -63,7 +63,7 @@ struct BenchCommand: ParsableCommand {
         if !(1_000...100_000_000).contains(records) { throw ValidationError("--records is 1000 to 100000000") }
         if !(1...1_000_000).contains(resources) { throw ValidationError("--resources is 1 to 1000000") }
         if !(1...100).contains(runs) { throw ValidationError("--runs is 1 to 100") }
-        if !(1_000...1_000_000).contains(twins) { throw ValidationError("--twins is 1000 to 1000000") }
+        if !(20_000...1_000_000).contains(twins) { throw ValidationError("--twins is 20000 to 1000000") }
         if yardstick != nil, bootstrap == nil { throw ValidationError("--yardstick needs --bootstrap") }
     }
 

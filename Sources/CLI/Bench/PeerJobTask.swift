@@ -21,10 +21,10 @@ final class PeerJobTask: TaskLogic {
 
     let emitter: Emitter
     private let names: NameTable
-    private var cells = PagedTable<Cell>(cellsMax: PeerJobTask.seriesMax)
-    private var index = PairIndex()
-    private var reader = TelemetryJSON()
-    private var faults: UInt64 = 0
+    @exclusivity(unchecked) private var cells = PagedTable<Cell>(cellsMax: PeerJobTask.seriesMax)
+    @exclusivity(unchecked) private var index = PairIndex()
+    @exclusivity(unchecked) private var reader = TelemetryJSON()
+    @exclusivity(unchecked) private var faults: UInt64 = 0
 
     init(_ setting: TaskSetting, restoring snapshot: StateReader?) throws(StateError) {
         names = NameTable(namesMax: setting.namesMax)
