@@ -31,7 +31,7 @@ package struct SimulatedFeed {
 
     /// - Parameters:
     ///   - stepMilliseconds: event time passes by 0 to 4 of these per record.
-    ///   - shiftAfterMilliseconds: when, in event time, every fourth resource begins to do twice as much.
+    ///   - shiftAfterMilliseconds: when, in event time, every second resource begins to do twice as much.
     ///   - telemetryOnly: nothing but samples and their repeats, into one raw partition.
     package init(
         records: Int, resources: Int = 12, localities: Int = 4, stepMilliseconds: Int64 = 1_000,
@@ -108,7 +108,7 @@ package struct SimulatedFeed {
         json.key("metric")
         json.string(Self.metrics[metric])
         json.key("value")
-        let isShifted = resource % 4 == 0 && moment - Self.start >= shiftAfterMilliseconds
+        let isShifted = resource % 2 == 0 && moment - Self.start >= shiftAfterMilliseconds
         json.double(max(0, 50 + 40 * sine(phase) + 10 * noise) * (isShifted ? 2 : 1))
         json.key("ts")
         json.int(moment)

@@ -1,5 +1,6 @@
 import Foundation
 import Kafka
+import Messages
 import Simulation
 import Testing
 import TwinCore
@@ -14,8 +15,6 @@ struct PipelineOverBrokerTests {
         say("seed \(seed): TWINSCALE_KILL_SEED=\(seed) repeats it")
         try await checking { findings in
             let run = try PipelineRun(kind, seed: seed, records: 6_000)
-            // Much is written ahead of its commit, so that many kills hit in between.
-            run.fleet.options = ["--loop-commit-bytes-max", "4096", "--loop-commit-interval-milliseconds", "250"]
             try run.fleet.start()
             let feeder = run.feed(seconds: 70)
             while run.kills < 30 {
@@ -30,21 +29,36 @@ struct PipelineOverBrokerTests {
             findings.expect(verdict.entries > 20_000, "only \(verdict.entries) entries")
             findings.expect(verdict.repeats > 0, "no kill has hit between output and commit: the test shows nothing")
             findings.expect(verdict.actions > 0, "no action")
-            findings.expect(verdict.drifts > 0, "no drift")
             // That the oracle has nothing to say means something only if it sees a single lost frame.
             let partition = TopicPartition(.forecasts, run.random.chance(0.5) ? 0 : 1)
             guard let contents = run.contents, let lost = Self.frame(in: contents[partition]) else {
                 throw Trouble("there is no frame in \(partition)")
             }
-            let doubtful = try Verdict(contents.losing(partition, at: lost), run.fleet)
-            findings.expect(!doubtful.violations.isEmpty, "a lost frame has gone unnoticed")
+            // Whoever reads on for long enough behind the gap stops there, which is the loudest way to notice it.
+            let doubtful = try? Verdict(contents.losing(partition, at: lost), run.fleet)
+            findings.expect(doubtful?.violations.isEmpty != true, "a lost frame has gone unnoticed")
         }
     }
 
-    /// A frame with entries from the middle of a log.
+    /// A frame from the middle of a log, with entries that stand nowhere else: the loss of a repeat harms nobody.
     private static func frame(in records: [SimulatedLog.Stored]) -> Int? {
-        records.indices.dropFirst(records.count / 2).first { index in
-            records[index].value.flatMap { Oracle.entries(of: $0) }?.entries.isEmpty == false
+        struct Number: Hashable {
+            var sender: TaskID
+            var sequence: TwinCore.Sequence
+        }
+        var counts: [Number: Int] = [:]
+        var firsts: [Number?] = []
+        for record in records {
+            guard let frame = record.value.flatMap({ Oracle.entries(of: $0) }) else {
+                firsts.append(nil)
+                continue
+            }
+            let numbers = frame.entries.map { Number(sender: frame.header.sender, sequence: $0.sequence) }
+            for number in numbers { counts[number, default: 0] += 1 }
+            firsts.append(numbers.first)
+        }
+        return records.indices.dropFirst(records.count / 2).first { index in
+            firsts[index].map { counts[$0] == 1 } ?? false
         }
     }
 

@@ -10,9 +10,13 @@ protocol TestBroker: AnyObject {
     func interrupt() throws
     /// Makes it reachable again, with all that it had.
     func resume() throws
+    /// Makes it answer late for a moment, so that whoever is killed then has sent outputs and not committed.
+    func stall(_ body: () -> Void)
 }
 
 extension TestBroker {
+    func stall(_ body: () -> Void) { body() }
+
     /// For a test's own clients.
     var properties: KafkaProperties { ["bootstrap.servers": bootstrapServers, "fetch.wait.max.ms": "20"] }
 }
@@ -79,6 +83,14 @@ final class TansuTestBroker: TestBroker {
         try admin.createTopics(
             [TopicSpecification(name: name, partitions: partitions, replication: 1)], timeoutMilliseconds: 10_000)
         admin.close(deadline: Deadline(milliseconds: 2_000))
+    }
+
+    /// What is sent meanwhile waits in the sockets, and is taken even from those that have died.
+    func stall(_ body: () -> Void) {
+        process.send(SIGSTOP)
+        usleep(150_000)
+        body()
+        process.send(SIGCONT)
     }
 
     func interrupt() { process.send(SIGSTOP) }

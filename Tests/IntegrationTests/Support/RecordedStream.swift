@@ -18,7 +18,7 @@ struct RecordedStream: Sendable {
     private(set) var items: [Item] = []
 
     /// The same seed gives the same stream.
-    init(seed: UInt64, records: Int, layout: TopicLayout, resources: Int = 12) {
+    init(seed: UInt64, records: Int, layout: TopicLayout, resources: Int = 8) {
         let hub = SimulationHub(layout: layout, seed: seed, faults: .none, inboxes: { Topology.inboxes(of: $0) })
         // 0.4 s of event time per record: at the tests' pace less than the allowed lateness passes while a group
         // waits for a dead member. The shift comes in the middle.

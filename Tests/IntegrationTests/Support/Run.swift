@@ -84,7 +84,8 @@ final class PipelineRun {
         let victims = fleet.running
         guard !victims.isEmpty else { return }
         let victim = victims[random.int(0...(victims.count - 1))]
-        fleet.kill(victim)
+        // Between output and commit lie a few milliseconds; a broker that is slow now and then makes them many.
+        if random.chance(0.4) { broker.stall { fleet.kill(victim) } } else { fleet.kill(victim) }
         kills += 1
         try pause(seconds: random.unit() * pauseSecondsMax)
         try fleet.start(victim)
