@@ -28,6 +28,9 @@ package struct DemoCommand: ParsableCommand {
     @Option(help: "Same seed, same shop, same demand.")
     var seed: UInt64 = 1
 
+    @Option(help: ArgumentHelp("Simulated days that the twins learn from before the live part.", valueName: "days"))
+    var history = 14
+
     @Option(help: ArgumentHelp("Simulated minutes in a second of the live part.", valueName: "minutes"))
     var speed = 4.0
 
@@ -58,6 +61,7 @@ package struct DemoCommand: ParsableCommand {
             throw ValidationError("--duration '\(duration)' is not a length of time such as 180, 90s, 30m or 1h")
         }
         if !(0.01...10_000).contains(speed) { throw ValidationError("--speed is 0.01 to 10000") }
+        if !(2...60).contains(history) { throw ValidationError("--history is 2 to 60 days") }
         if edges != nil, telemetry == nil { throw ValidationError("--edges goes with --telemetry") }
         if !(0.1...3_650).contains(days) { throw ValidationError("--days is 0.1 to 3650") }
     }
@@ -105,7 +109,8 @@ package struct DemoCommand: ParsableCommand {
         if let trace {
             return try TraceDemo(pipeline: pipeline, voice: voice, pace: pace, trace: trace).run()
         }
-        return try ShopDemo(pipeline: pipeline, voice: voice, pace: pace, seed: seed).run()
+        let setting = ShopDemo.Setting(seed: seed, historyDays: history)
+        return try ShopDemo(pipeline: pipeline, voice: voice, pace: pace, setting: setting).run()
     }
 }
 

@@ -8,14 +8,20 @@ import TwinCore
 /// The demo of the simulated shop: history fast, then live with the pipeline's actions in force.
 ///
 /// A simulated minute passes only when the pipeline has worked off the one before, and an action counts from the moment
-/// it was issued at; so a run depends on the seed and not on how fast this machine is.
+/// it was issued at; so a slow machine tells the same story. The shop and the reactive side depend on the seed alone. The
+/// pipeline's side may differ by a few actions, as requests to retrain and influence from other clusters meet samples in
+/// an order that is the network's.
 final class ShopDemo {
-    static let historyDays = 14
+    /// What makes one run differ from another.
+    struct Setting {
+        let seed: UInt64
+        let historyDays: Int
+    }
 
     let pipeline: DemoPipeline
     let voice: DemoVoice
     let pace: DemoPace
-    let seed: UInt64
+    let setting: Setting
     let bus: DemoBus
     let story: ShopStory
     var fleet: ShopFleet
@@ -29,15 +35,16 @@ final class ShopDemo {
     private var announcedCount = 0
     private let partitions = Int(DemoPipeline.partitions)
 
-    init(pipeline: DemoPipeline, voice: DemoVoice, pace: DemoPace, seed: UInt64) throws {
+    init(pipeline: DemoPipeline, voice: DemoVoice, pace: DemoPace, setting: Setting) throws {
         self.pipeline = pipeline
         self.voice = voice
         self.pace = pace
-        self.seed = seed
+        self.setting = setting
         bus = try DemoBus(bootstrap: pipeline.bootstrap, reading: [.actions, .decisions, .drift, .twins])
         story = ShopStory(
-            seed: seed, historyDays: Self.historyDays, liveMinutes: max(pace.liveMinutes, ShopStory.liveMinutesMin))
-        fleet = ShopFleet(seed: seed, story: story)
+            seed: setting.seed, historyDays: setting.historyDays,
+            liveMinutes: max(pace.liveMinutes, ShopStory.liveMinutesMin))
+        fleet = ShopFleet(seed: setting.seed, story: story)
         teller = ShopTeller(voice: voice, story: story)
     }
 
@@ -52,7 +59,7 @@ final class ShopDemo {
             minute += 1
             pace.wait(for: minute, since: start)
         }
-        let result = ShopResult(fleet: fleet, minutes: minute, seed: seed)
+        let result = ShopResult(fleet: fleet, minutes: minute, seed: setting.seed)
         teller.end(fleet)
         voice.line()
         for line in result.table { voice.line(line) }
@@ -66,23 +73,28 @@ final class ShopDemo {
 
     // MARK: history
 
-    /// Hours of history in one go: what lies in an inbox meanwhile stays far below the 5 MB that the broker keeps.
-    private static let hoursAtOnce: Int64 = 8
+    /// Seconds of history in one go: what lies in an inbox meanwhile stays far below the 5 MB that the broker keeps.
+    private static let secondsAtOnce: Int64 = 4 * 3_600
+    /// The last days in smaller steps, so that a request to retrain comes back soon after what caused it, as in life.
+    private static let carefulSeconds: Int64 = 2 * 86_400
+    private static let carefulSecondsAtOnce: Int64 = 1_200
     private static let samplesPerRecord = 200
 
     private func warmUp() throws {
-        voice.line("the twins learn from \(Self.historyDays) simulated days, a sample a minute:")
+        voice.line("the twins learn from \(setting.historyDays) simulated days, a sample a minute:")
         let begin = monotonicSeconds()
         var samples = 0
         while fleet.time < story.live {
-            let until = min(fleet.time + Self.hoursAtOnce * 3_600, story.live)
+            let isCareful = story.live - fleet.time <= Self.carefulSeconds
+            let atOnce = isCareful ? Self.carefulSecondsAtOnce : Self.secondsAtOnce
+            let until = min(fleet.time + atOnce, story.live)
             samples += try history(until: until)
             try bus.drain { try check() }
             try bus.receive { topic, bytes in learn(topic, bytes) }
             let share = Double(fleet.time - story.start) / Double(story.live - story.start)
-            let days = Int(share * Double(Self.historyDays))
+            let days = Int(share * Double(setting.historyDays))
             voice.progress(
-                share, "day \(days) of \(Self.historyDays), \(samples / 1_000) thousand samples",
+                share, "day \(days) of \(setting.historyDays), \(samples / 1_000) thousand samples",
                 isMilestone: (fleet.time - story.start) % (4 * 86_400) == 0)
         }
         voice.closeProgress()

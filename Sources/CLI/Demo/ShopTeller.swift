@@ -148,8 +148,8 @@ struct ShopTeller {
             (
                 resource,
                 "\(resource) will need \(desired) in \(Int((horizon / 60).rounded())) min: "
-                    + "\(Self.callers(of: resource)) will bring \(DemoVoice.short(added)) req/s more "
-                + "than its \(DemoVoice.short(level))",
+                    + "\(Self.callers(of: resource)) will bring \(DemoVoice.short(added)) req/s more than its "
+                    + DemoVoice.short(level),
                 desired
             ))
     }

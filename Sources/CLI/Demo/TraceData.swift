@@ -53,7 +53,7 @@ struct TraceData {
             if rows.count >= 2 * Self.samplesMax { Self.trim(&rows, days: days) }
         }
         Self.trim(&rows, days: days)
-        guard let first = rows.first, let last = rows.last, last.time > first.time else {
+        guard let first = rows.first, let end = rows.last, end.time > first.time else {
             throw DemoError("'\(path)' has no samples to play")
         }
         let names = source.series
@@ -63,17 +63,17 @@ struct TraceData {
                     + "for more there is: twinscale backtest")
         }
         var values = [[Double]](repeating: [], count: names.count)
-        var times = [(first: Int64, last: Int64)](repeating: (.max, .min), count: names.count)
+        var last = [Int64?](repeating: nil, count: names.count)
+        var gaps: [Int64: Int] = [:]
         for row in rows {
             let index = Int(row.series)
             values[index].append(row.value)
-            times[index] = (min(times[index].first, row.time), max(times[index].last, row.time))
+            if let before = last[index], row.time > before { gaps[row.time - before, default: 0] += 1 }
+            last[index] = row.time
         }
         samples = rows
-        let steps = zip(times, values).compactMap { time, values -> Int64? in
-            values.count > 1 ? (time.last - time.first) / Int64(values.count - 1) : nil
-        }.sorted()
-        stepSeconds = max(steps.isEmpty ? 60 : steps[steps.count / 2], 1)
+        // The most frequent distance; of equally frequent ones the shortest.
+        stepSeconds = gaps.min { ($1.value, $0.key) < ($0.value, $1.key) }?.key ?? 60
         (series, resources) = try Self.resources(names, values)
         calls = try Self.calls(edges, resources)
     }

@@ -51,7 +51,7 @@ final class TraceDemo {
         try warmUp(until: live)
         try begin()
         let start = monotonicSeconds()
-        let from = time
+        let from = max(time, live)
         while position < trace.samples.count, !StopSignal.isRaised {
             try step()
             pace.wait(for: Int((time - from) / 60), since: start)
@@ -70,7 +70,7 @@ final class TraceDemo {
 
     // MARK: learning
 
-    /// Samples written in one go; see `ShopDemo.hoursAtOnce`.
+    /// Samples written in one go; see `ShopDemo.secondsAtOnce`.
     private static let samplesAtOnce = 20_000
 
     private func warmUp(until live: Int64) throws {
@@ -78,8 +78,7 @@ final class TraceDemo {
         voice.line(
             "\(trace.resources.count) resources with \(trace.series.count) series, a sample every "
                 + "\(trace.stepSeconds) s; the twins learn from \(DemoVoice.clock(time)) to "
-                + "\(DemoVoice.clock(live)), \(count) samples:"
-        )
+                + "\(DemoVoice.clock(live)), \(count) samples:")
         let begin = monotonicSeconds()
         var milestone = 0
         var interactionsDue = time

@@ -36,7 +36,7 @@ package struct ShopDemand: Sendable {
         time += Shop.stepSeconds
         let slot = step % Self.ringCount
         for service in Shop.services.indices {
-            slow[service] = 0.97 * slow[service] + 0.006 * chance.normal()
+            slow[service] = 0.9 * slow[service] + 0.008 * chance.normal()
             let noise = exponential(slow[service] + 0.012 * chance.normal())
             let asked = (own(service) + called(service)) * story.shift(of: service, at: time)
             values[service] = asked * noise
@@ -75,7 +75,7 @@ package struct ShopDemand: Sendable {
         let day = 0.16 + 0.5 * bell(hour, around: 11.5, width: 2.6) + 0.8 * bell(hour, around: 20, width: 2.4)
         // 1 January 1970 was a Thursday.
         let weekday = (time / 86_400 + 3) % 7
-        let week = [1, 1, 1.02, 1.04, 1.08, 1.2, 0.92][Int(weekday)]
+        let week = [1, 1, 1.01, 1.02, 1.04, 1.08, 0.96][Int(weekday)]
         return day * week / 0.96
     }
 }

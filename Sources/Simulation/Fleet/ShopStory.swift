@@ -44,8 +44,8 @@ package struct ShopStory: Sendable {
     package private(set) var outages: [Outage] = []
     package private(set) var shifts: [Shift] = []
 
-    /// Monday 2 March 2026, six in the morning: history of whole days ends at the same hour.
-    package static let epoch: Int64 = 1_772_431_200
+    /// Thursday 5 March 2026, six in the morning: history of whole days ends at the same hour.
+    package static let epoch: Int64 = 1_772_690_400
     /// Length of the live part for which the story was written, minutes; another is told faster or slower.
     package static let liveMinutes = 720
     /// A shorter live part has no room for the story.
@@ -64,7 +64,8 @@ package struct ShopStory: Sendable {
     private mutating func tellHistory(days: Int, _ chance: inout SeededGenerator) {
         for day in 0..<days {
             let midnight = start + Int64(day) * 86_400
-            if chance.chance(0.5) {
+            // The last two days are quiet.
+            if chance.chance(0.5), day < days - 2 {
                 surges.append(
                     Surge(
                         start: midnight + Int64(chance.int(60...840)) * 60, rampSeconds: Int64(chance.int(4...12)) * 60,
@@ -87,27 +88,28 @@ package struct ShopStory: Sendable {
         func at(_ minute: Int) -> Int64 { live + Int64((Double(minute) * scale).rounded()) * 60 }
         func last(_ minutes: Int, _ least: Int) -> Int64 { max(Int64(Double(minutes) * scale), Int64(least)) * 60 }
         let jitter = chance.int(0...10)
-        surges.append(
-            Surge(
-                start: at(55 + jitter), rampSeconds: 480, holdSeconds: last(25, 6), factor: 1.7 + 0.2 * chance.unit()))
-        let sale = at(150 + jitter)
-        campaigns.append(
-            Campaign(
-                id: "spring-sale", announced: at(15), start: sale, end: sale + last(75, 18),
-                uplift: 2 + 0.3 * chance.unit(), comes: true))
-        let wrong = at(320 + jitter)
-        campaigns.append(
-            Campaign(
-                id: "newsletter", announced: at(280), start: wrong, end: wrong + last(45, 12),
-                uplift: 1.8 + 0.2 * chance.unit(), comes: false))
-        let outage = at(425 + jitter)
-        outages.append(Outage(service: Shop.index(of: "search"), start: outage, end: outage + last(35, 15)))
+        // First, while the twins' reference is of quiet days: after a surge it takes hours to be as sharp again.
         shifts.append(
             Shift(
-                service: Shop.index(of: "recommendations"), start: at(495 + jitter), factor: 1.7 + 0.2 * chance.unit()))
+                service: Shop.index(of: "recommendations"), start: at(35 + jitter), factor: 1.7 + 0.2 * chance.unit()))
         surges.append(
             Surge(
-                start: at(625 + jitter), rampSeconds: 600, holdSeconds: last(30, 8), factor: 1.6 + 0.3 * chance.unit()))
+                start: at(115 + jitter), rampSeconds: 480, holdSeconds: last(25, 6), factor: 1.7 + 0.2 * chance.unit()))
+        let sale = at(215 + jitter)
+        campaigns.append(
+            Campaign(
+                id: "spring-sale", announced: at(60), start: sale, end: sale + last(75, 18),
+                uplift: 2 + 0.3 * chance.unit(), comes: true))
+        let wrong = at(375 + jitter)
+        campaigns.append(
+            Campaign(
+                id: "newsletter", announced: at(335), start: wrong, end: wrong + last(45, 12),
+                uplift: 1.8 + 0.2 * chance.unit(), comes: false))
+        let outage = at(475 + jitter)
+        outages.append(Outage(service: Shop.index(of: "search"), start: outage, end: outage + last(35, 15)))
+        surges.append(
+            Surge(
+                start: at(610 + jitter), rampSeconds: 600, holdSeconds: last(30, 8), factor: 1.6 + 0.3 * chance.unit()))
     }
 
     /// How many times the usual number of shoppers come.
