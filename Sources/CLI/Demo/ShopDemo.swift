@@ -8,9 +8,9 @@ import TwinCore
 /// The demo of the simulated shop: history fast, then live with the pipeline's actions in force.
 ///
 /// A simulated minute passes only when the pipeline has worked off the one before, and an action counts from the moment
-/// it was issued at; so a slow machine tells the same story. The shop and the reactive side depend on the seed alone. The
-/// pipeline's side may differ by a few actions, as requests to retrain and influence from other clusters meet samples in
-/// an order that is the network's.
+/// it was issued at; so a slow machine tells the same story. The shop and the reactive side depend on the seed alone.
+/// The pipeline's side may differ by a few actions, as requests to retrain and influence from other clusters meet
+/// samples in an order that is the network's.
 final class ShopDemo {
     /// What makes one run differ from another.
     struct Setting {
