@@ -28,6 +28,15 @@ let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
+let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: "hummingbird")
+let hummingbirdTesting = Target.Dependency.product(name: "HummingbirdTesting", package: "hummingbird")
+let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let jwt = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 /// The five pure stages and what they are made of: no I/O, no clock, no Foundation.
@@ -41,6 +50,7 @@ let package = Package(
         .executable(name: "drift-detector", targets: ["drift-detector"]),
         .executable(name: "graph-propagator", targets: ["graph-propagator"]),
         .executable(name: "scaling-decider", targets: ["scaling-decider"]),
+        .executable(name: "twin-api", targets: ["twin-api"]),
         .executable(name: "twinscale", targets: ["twinscale"]),
     ],
     dependencies: [
@@ -50,6 +60,12 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
     ],
     targets: [
         // The words, the bytes, the contract of a stage.
@@ -95,11 +111,24 @@ let package = Package(
                 "Runtime", "Backtest", logging, argumentParser, yams,
             ] + stages),
 
+        // What operators see: views folded from the topics, served over HTTP.
+        library("Views", ["TwinCore", "Messages", "StageKit", "Topology"]),
+        .target(
+            name: "API",
+            dependencies: [
+                "TwinCore", "Messages", "StageKit", "Topology", "Scaling", "Views", "Kafka", "Runtime", "Simulation",
+                "Backtest", "CZlib", hummingbird, hummingbirdCore, hummingbirdTLS, nio, nioSSL, httpTypes, crypto, jwt,
+                logging, lifecycle,
+                signals, "Snapshots",
+            ],
+            resources: [.copy("openapi.yaml"), .copy("Dashboard")], swiftSettings: settings),
+
         executable("normalizer", ["Runtime", "Normalization"]),
         executable("twin-updater", ["Runtime", "Twins"]),
         executable("drift-detector", ["Runtime", "DriftDetection"]),
         executable("graph-propagator", ["Runtime", "Propagation"]),
         executable("scaling-decider", ["Runtime", "Scaling"]),
+        executable("twin-api", ["API"]),
         executable("twinscale", ["CLI"]),
 
         tests("TwinCore", ["TwinCore"]),
@@ -125,6 +154,14 @@ let package = Package(
         tests(
             "Runtime",
             ["Runtime", "Kafka", "Worker", "Snapshots", "TaskLoop", "StageKit", "Messages", "TwinCore", logging]),
+        tests("Views", ["Views", "StageKit", "Messages", "TwinCore"]),
+        tests(
+            "API",
+            [
+                "API", "Views", "Runtime", "Kafka", "StageKit", hummingbirdCore, "Messages", "TwinCore", hummingbird,
+                hummingbirdTesting,
+                httpTypes, nio, crypto, jwt, logging, yams,
+            ]),
         tests("Backtest", ["Backtest", "StageKit", "Messages", "TwinCore", "CZlib"]),
         tests(
             "Integration",

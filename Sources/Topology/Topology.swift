@@ -33,7 +33,7 @@ package enum Topology {
             from: [.platform, .api], "who calls whom, how often, how slowly, with how many errors"),
         TopicPlan(
             .environment, key: .anything, keep: "P30D", schema: "event.schema.json",
-            from: [.platform, .api], "planned events: campaigns, maintenance, holidays"),
+            from: [.platform, .api], to: [.api], "planned events: campaigns, maintenance, holidays"),
         TopicPlan(
             .outcomes, key: .anything, keep: "P30D", schema: "outcome.schema.json",
             from: [.actuators, .api], "what became of an action"),

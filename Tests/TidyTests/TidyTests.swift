@@ -48,9 +48,9 @@ import Testing
     @Test func aCModuleIsImportedByItsOwnWrapperOnly() {
         expectNone(
             Repository.files.flatMap { file in
-                Rules.walls.filter { ![$0.only, $0.only + "Tests"].contains(file.module) }.flatMap { wall in
+                Rules.walls.filter { !($0.only + $0.only.map { $0 + "Tests" }).contains(file.module) }.flatMap { wall in
                     file.code.indices.filter { file.code[$0].hasPrefix("import \(wall.module)") }
-                        .map { file.place($0, "only \(wall.only) may import \(wall.module)") }
+                        .map { file.place($0, "only \(wall.only.joined(separator: ", ")) may import \(wall.module)") }
                 }
             })
     }

@@ -65,6 +65,7 @@ private let golden = """
         scaling-decider -- actions --> actions
         scaling-decider -- decisions --> decisions
         scaling-decider -.-> deadletters
+        environment --> api
         policies --> api
         commands --> api
         forecasts --> api

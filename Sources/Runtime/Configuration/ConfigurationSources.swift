@@ -17,6 +17,9 @@ package struct ConfigurationSources: Sendable {
     /// Bytes of a configuration file at most.
     static let fileBytesMax = 1 << 20
 
+    /// Sections of programs that are no stages: skipped by all others.
+    static let otherSections = ["api"]
+
     package private(set) var request = Request.run
     private(set) var filePath: String?
     private(set) var file: [String: WrittenValue] = [:]
@@ -85,6 +88,10 @@ package struct ConfigurationSources: Sendable {
                 // One file may serve all five stages; each takes its own section.
                 guard section == stage else { continue }
                 name = "stage" + name.dropFirst(7 + section.count)
+            }
+            let section = name.prefix { $0 != "." }
+            if Self.otherSections.contains(String(section)), !names.contains(where: { $0.hasPrefix("\(section).") }) {
+                continue
             }
             guard names.contains(name) else {
                 throw Self.unknown(name, in: origin, among: names + ["kafka", "stages"])

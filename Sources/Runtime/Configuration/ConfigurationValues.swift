@@ -79,14 +79,19 @@ struct ConfigurationValues: Sendable {
     func numbers(_ name: String) -> [Double] { reader.doubleArray(forKey: ConfigKey(name), default: []) }
 }
 
-extension RuntimeConfiguration {
+extension ConfigurationValues {
     /// The effective configuration as YAML, with the origin of each value; secrets are shown as `***`.
-    package var text: String {
-        values.effective.map { line in
+    var effectiveText: String {
+        effective.map { line in
             let value = line.shown.isEmpty ? "''" : line.shown
             return "\(line.name): \(value)  # \(line.origin)"
         }.joined(separator: "\n")
     }
+}
+
+extension RuntimeConfiguration {
+    /// The effective configuration as YAML, with the origin of each value; secrets are shown as `***`.
+    package var text: String { values.effectiveText }
 
     /// Help for all options, wrapped for a terminal.
     package static func help(stage: StageName, stageKeys: [ConfigurationKey], purpose: String) -> String {

@@ -2,7 +2,7 @@ import Glibc
 import Synchronization
 
 /// Starts a thread of its own with room for deep calls. False if the system has none to give.
-func startThread(stackBytes: Int = 16 << 20, _ body: @escaping @Sendable () -> Void) -> Bool {
+package func startThread(stackBytes: Int = 16 << 20, _ body: @escaping @Sendable () -> Void) -> Bool {
     let box = Unmanaged.passRetained(ThreadBody(body))
     let code = withUnsafeTemporaryAllocation(of: pthread_attr_t.self, capacity: 1) { attributes -> Int32 in
         guard let attributes = attributes.baseAddress, pthread_attr_init(attributes) == 0 else { return EAGAIN }

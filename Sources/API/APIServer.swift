@@ -1,0 +1,167 @@
+import Foundation
+import Hummingbird
+import HummingbirdCore
+import HummingbirdTLS
+import Logging
+import NIOCore
+import NIOSSL
+import Runtime
+import ServiceLifecycle
+import TwinCore
+import UnixSignals
+import Views
+
+/// The server with everything that it is made of, as configured.
+struct APIServer {
+    private let configuration: ProgramConfiguration
+    private let address: ListenAddress
+    private let services: Services
+    private let reader: ViewReader
+    private let monitor: KafkaPipelineMonitor
+    private let builder: HTTPServerBuilder
+    private let log: Logger
+
+    /// Seconds that a connection may be silent.
+    private static let idleSeconds: Int64 = 60
+
+    /// Throws `refused` for a configuration that would be unsafe, or names what is not there.
+    init(_ configuration: ProgramConfiguration, log: Logger) throws {
+        self.configuration = configuration
+        self.log = log
+        guard let address = try ListenAddress.parse(configuration.text("api.listen"), key: "api.listen") else {
+            throw StageFailure(.refused, "'api.listen' is empty", hint: "write 127.0.0.1:8080")
+        }
+        self.address = address
+        let access = try AccessSettings.access(configuration)
+        if access.isOpen, !SecurityHeaders.isLoopback(address: address.host) {
+            throw StageFailure(
+                .refused, "'\(address)' can be reached from elsewhere, and no authentication is configured",
+                hint: "give api.auth.tokens or api.auth.oidc.*, or listen on a loopback address")
+        }
+        let store = ViewStore(limits: APIKeys.limits(configuration))
+        let hub = StreamHub(store)
+        reader = ViewReader(
+            configuration, historyHours: configuration.number("api.views.historyHours"), store: store, hub: hub,
+            log: log)
+        monitor = KafkaPipelineMonitor(configuration, reader: reader, log: log)
+        var settings = APISettings()
+        settings.namespace = configuration.naming.namespace
+        settings.isTLS = !configuration.text("api.tls.certificate").isEmpty
+        settings.bodyBytesMax = configuration.integer("api.limits.bodyBytesMax")
+        settings.metricsTwinsMax = configuration.integer("api.metrics.twinsMax")
+        let origin = configuration.text("api.cors.origin")
+        if !origin.isEmpty { settings.corsOrigin = origin }
+        let audit = configuration.text("api.audit")
+        services = Services(
+            settings: settings, store: store, hub: hub, sink: KafkaOrderSink(configuration), access: access,
+            limiter: RateLimiter(
+                requestsPerSecond: configuration.number("api.limits.requestsPerSecond"),
+                burst: configuration.number("api.limits.burst")),
+            audit: try AuditLog(path: audit.isEmpty ? nil : audit, log: log), files: try Self.files(configuration),
+            document: try Self.document(), monitor: monitor)
+        builder = try Self.builder(configuration)
+    }
+
+    private static func files(_ configuration: ProgramConfiguration) throws(StageFailure) -> StaticFiles {
+        let folder = configuration.text("api.dashboard")
+        if !folder.isEmpty { return try StaticFiles(folder: folder) }
+        guard let own = StaticFiles.resource("Dashboard") else { return StaticFiles() }
+        return try StaticFiles(folder: own)
+    }
+
+    private static func document() throws(StageFailure) -> [UInt8] {
+        guard let path = StaticFiles.resource("openapi.yaml"), let data = FileManager.default.contents(atPath: path)
+        else {
+            throw StageFailure(
+                .refused, "the folder twinscale_API.resources is not beside the program",
+                hint: "install it there; the build makes it")
+        }
+        return [UInt8](data)
+    }
+
+    private static func builder(_ configuration: ProgramConfiguration) throws -> HTTPServerBuilder {
+        let plain = HTTPServerBuilder.http1(
+            configuration: HTTP1Channel.Configuration(
+                idleTimeout: .seconds(idleSeconds),
+                httpDecoderConfiguration: HTTP1Channel.Configuration.DecoderConfiguration(
+                    maxHeaderFieldSize: 16_384, maxHeaderListSize: 32_768, maxHeaderFieldCount: 100)))
+        let certificate = configuration.text("api.tls.certificate")
+        guard !certificate.isEmpty else { return plain }
+        do {
+            let chain = try NIOSSLCertificate.fromPEMFile(certificate).map { NIOSSLCertificateSource.certificate($0) }
+            let key = try NIOSSLPrivateKey(file: configuration.text("api.tls.key"), format: .pem)
+            var tls = TLSConfiguration.makeServerConfiguration(
+                certificateChain: chain, privateKey: .privateKey(key))
+            tls.minimumTLSVersion = .tlsv12
+            return try .tls(plain, tlsConfiguration: tls)
+        } catch {
+            throw StageFailure(
+                .refused, "TLS cannot be set up: \(error)", hint: "check api.tls.certificate and api.tls.key")
+        }
+    }
+
+    /// Serves until a signal comes.
+    func run() async throws {
+        guard reader.start(), monitor.start() else {
+            throw StageFailure(.broken, "the system gives no thread to read topics")
+        }
+        defer {
+            services.hub.close()
+            monitor.stop()
+            reader.stop()
+        }
+        var quiet = log
+        quiet.logLevel = max(log.logLevel, .notice)
+        let (log, path) = (self.log, configuration.text("api.addressFile"))
+        let scheme = services.settings.isTLS ? "https" : "http"
+        let app = Application(
+            responder: Responder(services), server: builder,
+            configuration: ApplicationConfiguration(
+                address: .hostname(address.host, port: Int(address.port)), serverName: nil,
+                availableConnectionsDelegate: MaximumAvailableConnections(
+                    configuration.integer("api.limits.connectionsMax"))),
+            services: [Ticker(services)],
+            onServerRunning: { channel in
+                guard let port = channel.localAddress?.port else { return }
+                let host = channel.localAddress?.ipAddress ?? "127.0.0.1"
+                let text = "\(scheme)://\(ListenAddress(host: host, port: UInt16(clamping: port)))"
+                log.notice("server listens", metadata: ["address": "\(text)"])
+                if !path.isEmpty { try? Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic) }
+            }, logger: quiet)
+        do {
+            try await app.runService()
+        } catch let error as IOError {
+            throw StageFailure(
+                .refused, "'\(address)' cannot be listened on: \(error.description)",
+                hint: "give a free address with api.listen")
+        }
+    }
+}
+
+/// Once a second: what has changed goes to those who listen.
+private struct Ticker: Service {
+    private let services: Services
+    private static let commentSeconds = 15
+    private static let fleetLimit = 20
+
+    init(_ services: Services) { self.services = services }
+
+    func run() async throws {
+        var seconds = 0
+        var last: [UInt8] = []
+        while !Task.isShuttingDownGracefully, !Task.isCancelled {
+            do { try await cancelWhenGracefulShutdown { try await Task.sleep(for: .seconds(1)) } } catch { break }
+            seconds += 1
+            guard services.hub.count > 0 else { continue }
+            services.hub.publishTwins()
+            let fleet = Reply.fleet(services, limit: Self.fleetLimit)
+            if fleet != last {
+                services.hub.publish("fleet", fleet)
+                last = fleet
+            }
+            if seconds % Self.commentSeconds == 0 { services.hub.publishComment() }
+        }
+        // Streams have no end of their own; with them open the server would not shut down.
+        services.hub.close()
+    }
+}

@@ -1,0 +1,60 @@
+import Foundation
+import Runtime
+
+/// Who may ask, from the configuration.
+enum AccessSettings {
+    private static let keysBytesMax = 1 << 20
+
+    static func access(_ configuration: ProgramConfiguration) throws(StageFailure) -> Access {
+        Access(tokens: try tokens(configuration), issuer: try issuer(configuration))
+    }
+
+    private static func tokens(_ configuration: ProgramConfiguration) throws(StageFailure) -> TokenFile? {
+        let path = configuration.text("api.auth.tokens")
+        guard !path.isEmpty else { return nil }
+        guard let text = read(path, bytesMax: TokenFile.bytesMax) else {
+            throw StageFailure(.refused, "the token file '\(path)' cannot be read", hint: "check api.auth.tokens")
+        }
+        do throws(TokenFile.Fault) {
+            let file = try TokenFile(text: text)
+            guard !file.isEmpty else {
+                throw TokenFile.Fault(reason: "there is no token in it")
+            }
+            return file
+        } catch {
+            throw StageFailure(
+                .refused, "the token file '\(path)': \(error.reason)",
+                hint: "make lines with: twin-api token NAME ROLE")
+        }
+    }
+
+    private static func issuer(_ configuration: ProgramConfiguration) throws(StageFailure) -> Issuer? {
+        let name = configuration.text("api.auth.oidc.issuer")
+        guard !name.isEmpty else { return nil }
+        let (audience, path) = (
+            configuration.text("api.auth.oidc.audience"), configuration.text("api.auth.oidc.keys")
+        )
+        guard !audience.isEmpty, !path.isEmpty else {
+            throw StageFailure(
+                .refused, "'api.auth.oidc.issuer' needs an audience and the issuer's keys",
+                hint: "give api.auth.oidc.audience and api.auth.oidc.keys")
+        }
+        guard read(path, bytesMax: keysBytesMax) != nil else {
+            throw StageFailure(.refused, "the key set '\(path)' cannot be read", hint: "check api.auth.oidc.keys")
+        }
+        return Issuer(
+            Issuer.Settings(
+                issuer: name, audience: audience, rolesClaim: configuration.text("api.auth.oidc.rolesClaim"),
+                readKeys: { [keysBytesMax] in
+                    guard let text = read(path, bytesMax: keysBytesMax) else { throw CocoaError(.fileReadUnknown) }
+                    return text
+                }))
+    }
+
+    private static func read(_ path: String, bytesMax: Int) -> String? {
+        guard let handle = FileHandle(forReadingAtPath: path) else { return nil }
+        defer { try? handle.close() }
+        guard let data = try? handle.read(upToCount: bytesMax + 1), data.count <= bytesMax else { return nil }
+        return String(decoding: data, as: UTF8.self)
+    }
+}

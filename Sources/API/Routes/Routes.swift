@@ -1,0 +1,92 @@
+import HTTPTypes
+
+/// The table of all routes; `openapi.yaml` describes the same ones.
+enum Routes {
+    /// Every operation.
+    static func all(_ settings: APISettings) -> [Route] {
+        twins + graph + ledger + policies + orders + ingest(settings) + integrations + operation
+    }
+
+    private static var twins: [Route] {
+        [
+            Route(.get, "/v1/fleet", .viewer, TwinRoutes.fleet),
+            Route(.get, "/v1/twins", .viewer, TwinRoutes.list),
+            Route(.get, "/v1/twins/{resource}", .viewer, TwinRoutes.one),
+            Route(.get, "/v1/twins/{resource}/history", .viewer, TwinRoutes.history),
+            Route(.get, "/v1/twins/{resource}/forecast", .viewer, TwinRoutes.forecast),
+            Route(.get, "/v1/twins/{resource}/accuracy", .viewer, TwinRoutes.accuracy),
+            Route(.get, "/v1/localities", .viewer, TwinRoutes.localities),
+            Route(.get, "/v1/localities/{type}/{value}", .viewer, TwinRoutes.locality),
+        ]
+    }
+
+    private static var graph: [Route] {
+        [
+            Route(.get, "/v1/graph", .viewer, GraphRoutes.graph),
+            Route(.get, "/v1/graph/paths", .viewer, GraphRoutes.paths),
+        ]
+    }
+
+    private static var ledger: [Route] {
+        [
+            Route(.get, "/v1/drift", .viewer, LedgerRoutes.drift),
+            Route(.get, "/v1/decisions", .viewer, LedgerRoutes.decisions),
+            Route(.get, "/v1/decisions/{id}", .viewer, LedgerRoutes.decision),
+            Route(.get, "/v1/proposals", .viewer, LedgerRoutes.proposals),
+            Route(.get, "/v1/actions", .viewer, LedgerRoutes.actions),
+            Route(.get, "/v1/actions/{id}", .viewer, LedgerRoutes.action),
+            Route(.get, "/v1/effectiveness", .viewer, LedgerRoutes.effectiveness),
+        ]
+    }
+
+    private static var policies: [Route] {
+        [
+            Route(.get, "/v1/policies", .viewer, PolicyRoutes.list),
+            Route(.get, "/v1/policies/{name}", .viewer, PolicyRoutes.one),
+            Route(.put, "/v1/policies/{name}", .admin, writing: PolicyRoutes.put),
+            Route(.delete, "/v1/policies/{name}", .admin, writing: PolicyRoutes.delete),
+            Route(.get, "/v1/policies/{name}/versions", .viewer, PolicyRoutes.versions),
+            Route(.post, "/v1/policies/{name}/validate", .viewer, PolicyRoutes.validate),
+            Route(.post, "/v1/policies/{name}/diff", .viewer, PolicyRoutes.diff),
+        ]
+    }
+
+    private static var orders: [Route] {
+        [
+            Route(.get, "/v1/commands", .viewer, CommandRoutes.list),
+            Route(.post, "/v1/commands", .operator, writing: CommandRoutes.post),
+            Route(.get, "/v1/events", .viewer, EventRoutes.list),
+            Route(.get, "/v1/events/{id}", .viewer, EventRoutes.one),
+            Route(.put, "/v1/events/{id}", .operator, writing: EventRoutes.put),
+            Route(.delete, "/v1/events/{id}", .operator, writing: EventRoutes.cancel),
+        ]
+    }
+
+    private static func ingest(_ settings: APISettings) -> [Route] {
+        let limit = settings.bodyBytesMax
+        return [
+            Route(.post, "/v1/ingest/telemetry", .operator, bodyBytesMax: limit, writing: IngestRoutes.telemetry),
+            Route(.post, "/v1/ingest/interactions", .operator, bodyBytesMax: limit, writing: IngestRoutes.interactions),
+            Route(.post, "/v1/ingest/outcomes", .operator, bodyBytesMax: limit, writing: IngestRoutes.outcomes),
+        ]
+    }
+
+    private static var integrations: [Route] {
+        [
+            Route(.get, "/v1/keda/{resource}", .viewer, KedaRoutes.value),
+            Route(.get, "/v1/stream", .viewer, StreamRoutes.stream),
+            Route(.get, "/metrics", .viewer, MetricsRoutes.metrics),
+        ]
+    }
+
+    private static var operation: [Route] {
+        [
+            Route(.get, "/v1/deadletters", .viewer, OperationRoutes.deadletters),
+            Route(.get, "/v1/pipeline", .viewer, OperationRoutes.pipeline),
+            Route(.get, "/v1/me", .viewer, OperationRoutes.me),
+            Route(.get, "/v1/audit", .admin, OperationRoutes.audit),
+            Route(.get, "/v1/openapi.yaml", nil, OperationRoutes.document),
+            Route(.get, "/health", nil, OperationRoutes.health),
+        ]
+    }
+}

@@ -1,0 +1,60 @@
+import Synchronization
+import TwinCore
+import Views
+
+/// What the server needs to know about itself.
+package struct APISettings: Sendable {
+    package var namespace = ""
+    package var isTLS = false
+    /// The one origin that browsers may call from, beside our own.
+    package var corsOrigin: String?
+    /// Largest body of an ingest.
+    package var bodyBytesMax = 1_000_000
+    /// Twins that `/metrics` tells of.
+    package var metricsTwinsMax = 100
+
+    package init() {}
+}
+
+/// Answers since the start, by class of status.
+final class RequestCounts: Sendable {
+    private let counts = Mutex([UInt64](repeating: 0, count: 6))
+
+    func count(status: Int) {
+        counts.withLock { $0[min(max(status / 100, 0), 5)] &+= 1 }
+    }
+
+    /// Index 2 for 2xx, and so on.
+    var byClass: [UInt64] { counts.withLock { $0 } }
+}
+
+/// Everything that routes work with.
+package final class Services: Sendable {
+    let settings: APISettings
+    package let store: ViewStore
+    package let hub: StreamHub
+    let sink: any OrderSink
+    let access: Access
+    let limiter: RateLimiter
+    let audit: AuditLog
+    let files: StaticFiles
+    let document: [UInt8]
+    let monitor: any PipelineMonitor
+    let requests = RequestCounts()
+
+    init(
+        settings: APISettings, store: ViewStore, hub: StreamHub, sink: any OrderSink, access: Access,
+        limiter: RateLimiter, audit: AuditLog, files: StaticFiles, document: [UInt8], monitor: any PipelineMonitor
+    ) {
+        self.settings = settings
+        self.store = store
+        self.hub = hub
+        self.sink = sink
+        self.access = access
+        self.limiter = limiter
+        self.audit = audit
+        self.files = files
+        self.document = document
+        self.monitor = monitor
+    }
+}

@@ -1,0 +1,136 @@
+import Kafka
+import Logging
+import Runtime
+import Snapshots
+import StageKit
+import Synchronization
+import Topology
+import TwinCore
+
+/// How the pipeline and the reading of its topics are doing.
+struct PipelineStatus: Sendable {
+    /// One partition of a stage's inbox.
+    struct Partition: Sendable {
+        var topic: TopicName
+        var partition: Int32
+        var committed: Int64?
+        var end: Int64?
+        var lag: Int64?
+    }
+
+    /// One stage.
+    struct Stage: Sendable {
+        var stage: StageName
+        var partitions: [Partition] = []
+        /// Wall clock of its newest durable snapshot, milliseconds.
+        var snapshotMilliseconds: Int64?
+
+        /// Records that it has not committed; nil if no partition is known.
+        var lag: Int64? {
+            let known = partitions.compactMap(\.lag)
+            return known.isEmpty ? nil : known.reduce(0, +)
+        }
+    }
+
+    var isReady = false
+    var reason: String? = "starting"
+    var stages: [Stage] = StageName.allCases.map { Stage(stage: $0) }
+    var topics: [ViewReader.TopicProgress] = []
+    var malformedFrames: UInt64 = 0
+}
+
+/// Knows how the pipeline is doing.
+protocol PipelineMonitor: Sendable {
+    var status: PipelineStatus { get }
+}
+
+/// Asks the broker for committed offsets and ends, and the snapshot store for ages, every few seconds on a thread of
+/// its own; answers from memory.
+final class KafkaPipelineMonitor: PipelineMonitor {
+    private static let intervalMilliseconds: Int64 = 5_000
+    private static let requestMilliseconds = 4_000
+
+    private let configuration: ProgramConfiguration
+    private let reader: ViewReader
+    private let log: Logger
+    private let known = Mutex(PipelineStatus())
+    private let isStopping = Atomic<Bool>(false)
+
+    init(_ configuration: ProgramConfiguration, reader: ViewReader, log: Logger) {
+        self.configuration = configuration
+        self.reader = reader
+        self.log = log
+    }
+
+    func start() -> Bool { startThread(stackBytes: 1 << 20) { self.run() } }
+
+    func stop() { isStopping.store(true, ordering: .releasing) }
+
+    private var mustStop: Bool { isStopping.load(ordering: .acquiring) }
+
+    var status: PipelineStatus {
+        var status = known.withLock { $0 }
+        let progress = reader.current
+        status.isReady = progress.isReady
+        status.reason = progress.reason
+        status.topics = progress.topics
+        status.malformedFrames = progress.malformedFrames
+        return status
+    }
+
+    private func run() {
+        while !mustStop {
+            do throws(KafkaError) {
+                let admin = try Admin(properties: configuration.kafka)
+                while !mustStop {
+                    try look(admin)
+                    sleepMilliseconds(Self.intervalMilliseconds) { self.mustStop }
+                }
+                admin.close(deadline: Deadline(milliseconds: 500))
+            } catch {
+                log.info("the pipeline's lag is not known", metadata: ["reason": "\(error.reason)"])
+                known.withLock { status in
+                    for index in status.stages.indices { status.stages[index].partitions = [] }
+                }
+                sleepMilliseconds(Self.intervalMilliseconds) { self.mustStop }
+            }
+        }
+    }
+
+    private func look(_ admin: borrowing Admin) throws(KafkaError) {
+        var stages: [PipelineStatus.Stage] = []
+        for stage in StageName.allCases {
+            var found = PipelineStatus.Stage(stage: stage)
+            let group = configuration.naming.group(stage, incarnation: configuration.incarnation)
+            for topic in Topology.inboxes(of: stage) {
+                let name = configuration.naming.topic(topic)
+                let places = (0..<configuration.layout[topic]).map { KafkaPartition(name, $0) }
+                for lag in try admin.lag(ofGroup: group, places, timeoutMilliseconds: Self.requestMilliseconds) {
+                    found.partitions.append(
+                        PipelineStatus.Partition(
+                            topic: topic, partition: lag.partition.partition, committed: lag.committed,
+                            end: lag.ends.high, lag: lag.lag))
+                }
+            }
+            stages.append(found)
+        }
+        for (index, age) in snapshots().enumerated() { stages[index].snapshotMilliseconds = age }
+        let found = stages
+        known.withLock { $0.stages = found }
+    }
+
+    /// When each stage's newest snapshot was made durable; nil where the store is no directory, or holds none.
+    private func snapshots() -> [Int64?] {
+        var newest = [Int64?](repeating: nil, count: StageName.allCases.count)
+        guard case .directory(let path) = configuration.snapshots else { return newest }
+        do throws(SnapshotError) {
+            let store = try DirectorySnapshotStore(
+                root: path, namespace: configuration.naming.snapshotNamespace, options: SnapshotOptions())
+            for info in try store.listAll() {
+                guard let index = StageName.allCases.firstIndex(of: info.task.stage) else { continue }
+                newest[index] = max(newest[index] ?? info.createdMilliseconds, info.createdMilliseconds)
+            }
+        } catch { return newest }
+        return newest
+    }
+}

@@ -1,0 +1,142 @@
+import Messages
+import StageKit
+import TwinCore
+
+/// The twins of one shard of the fleet: a fold over `twins`, `outlooks`, `forecasts` and `decisions`. Which shard a
+/// resource belongs to is the owner's affair; each part of a twin comes from one topic, in the order of event time.
+package struct FleetView: ~Copyable {
+    package private(set) var counts = ViewCounts()
+    /// Raised when a resource comes or goes.
+    package private(set) var generation: UInt64 = 0
+    package private(set) var twins: [TwinView] = []
+    /// Event time of the newest sample.
+    package private(set) var reached = EventTime.distantPast
+    private let names: NameTable
+    private let limits: ViewLimits
+    private var changes: UInt64 = 0
+
+    /// - Parameter resourcesMax: of this shard.
+    package init(limits: ViewLimits, resourcesMax: Int) {
+        self.limits = limits
+        names = NameTable(namesMax: resourcesMax)
+    }
+
+    /// Index of a resource's twin, which may be gone; nil if there never was one.
+    package func find(_ resource: UnsafeRawBufferPointer) -> Int? { names.find(resource).map { Int($0) - 1 } }
+
+    /// Index of a resource's twin.
+    package func find(_ resource: String) -> Int? {
+        var resource = resource
+        return resource.withUTF8 { find(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Twins that are there.
+    package var count: Int { twins.reduce(0) { $0 + ($1.isGone ? 0 : 1) } }
+
+    /// Series of all twins.
+    package var seriesCount: Int { twins.reduce(0) { $0 + $1.series.count } }
+
+    private mutating func slot(_ resource: UnsafeRawBufferPointer) -> Int? {
+        guard let name = names.intern(resource) else {
+            counts.refused &+= 1
+            return nil
+        }
+        let slot = Int(name) - 1
+        if slot == twins.count {
+            twins.append(TwinView(resource: String(decoding: resource, as: UTF8.self)))
+            generation &+= 1
+        }
+        return slot
+    }
+
+    private mutating func touch(_ slot: Int) {
+        changes &+= 1
+        twins[slot].version = changes
+        if twins[slot].isGone {
+            twins[slot].isGone = false
+            generation &+= 1
+        }
+    }
+
+    /// Folds an outlook.
+    package mutating func receiveOutlook(
+        _ entry: Entry, resource: UnsafeRawBufferPointer, metric: UnsafeRawBufferPointer
+    ) {
+        guard let slot = slot(resource) else { return }
+        let index: Int
+        if let found = twins[slot].series.firstIndex(where: { $0.metric.utf8.elementsEqual(metric) }) {
+            index = found
+        } else {
+            guard twins[slot].series.count < limits.seriesPerResourceMax else {
+                counts.refused &+= 1
+                return
+            }
+            index = twins[slot].series.count
+            twins[slot].series.append(SeriesView(metric: String(decoding: metric, as: UTF8.self), limits: limits))
+        }
+        guard twins[slot].series[index].receive(entry, limits: limits) else {
+            counts.malformed &+= 1
+            return
+        }
+        reached = max(reached, entry.time)
+        touch(slot)
+    }
+
+    /// Folds a record of `twins`; nil is a tombstone.
+    package mutating func receiveSummary(_ value: JSONValue?, resource: UnsafeRawBufferPointer) {
+        guard let value else {
+            guard let slot = find(resource), !twins[slot].isGone else { return }
+            let name = twins[slot].resource
+            twins[slot] = TwinView(resource: name)
+            touch(slot)
+            twins[slot].isGone = true
+            generation &+= 1
+            return
+        }
+        guard let slot = slot(resource) else { return }
+        let time = value["time"]?.time
+        if let time, let known = twins[slot].summaryTime, time < known { return }
+        twins[slot].summaryTime = time
+        twins[slot].summaryUnits = value["readyUnits"]?.number
+        identify(slot, value)
+        if let locality = value["locality"]?.text { twins[slot].locality = locality }
+        touch(slot)
+    }
+
+    /// Folds a `tags` entry of `forecasts`: class and tags as JSON, the locality as name.
+    package mutating func receiveTags(
+        _ text: UnsafeRawBufferPointer, resource: UnsafeRawBufferPointer, locality: UnsafeRawBufferPointer
+    ) {
+        guard let slot = slot(resource) else { return }
+        do throws(JSONError) { identify(slot, try JSONValue(text)) } catch { counts.malformed &+= 1 }
+        if !locality.isEmpty { twins[slot].locality = String(decoding: locality, as: UTF8.self) }
+        touch(slot)
+    }
+
+    private mutating func identify(_ slot: Int, _ value: JSONValue) {
+        if let name = value["class"]?.text { twins[slot].className = name }
+        guard let tags = value["tags"] else { return }
+        let found = tags.members.prefix(64).compactMap { member in member.value.text.map { (member.name, $0) } }
+        if !found.isEmpty { twins[slot].tags = found.sorted { $0.0 < $1.0 } }
+    }
+
+    /// Folds the newest decision about a resource.
+    package mutating func receiveDecision(_ facts: DecisionFacts, resource: String, locality: String?) {
+        var name = resource
+        guard let slot = name.withUTF8({ self.slot(UnsafeRawBufferPointer($0)) }) else { return }
+        if let known = twins[slot].decision, facts.time < known.time { return }
+        var facts = facts
+        // A price is said only where one unit is wanted at least; it does not vanish for that.
+        facts.pricePerUnitHour = facts.pricePerUnitHour ?? twins[slot].decision?.pricePerUnitHour
+        twins[slot].decision = facts
+        if twins[slot].locality == nil { twins[slot].locality = locality }
+        touch(slot)
+    }
+
+    /// The proposal of a resource was answered.
+    package mutating func settle(proposal: String, resource: String) {
+        guard let slot = find(resource), twins[slot].decision?.proposal == proposal else { return }
+        twins[slot].decision?.proposal = nil
+        touch(slot)
+    }
+}

@@ -1,0 +1,3 @@
+import API
+
+await APIProcess.main()

@@ -1,0 +1,221 @@
+import HTTPTypes
+import Messages
+import Testing
+import TwinCore
+import Views
+
+@testable import API
+
+/// What each route answers over a small shop.
+@Suite struct RouteTests {
+    private func shop() throws -> TestServer {
+        let server = try TestServer()
+        SmallFleet.fill(server)
+        return server
+    }
+
+    @Test func theFleetRanksWhoIsAtRisk() async throws {
+        try await shop().test { (ask) async throws in
+            let fleet = try await ask(.get, "/v1/fleet?horizonSeconds=3600").json()
+            #expect(fleet["resources"]?.integer == 3)
+            #expect(fleet["proposals"]?.integer == 1)
+            #expect(fleet["inFlight"]?.integer == 1)
+            // 129 + 60 + 20 at 95 % over 4 × 40.
+            let risk = fleet["ranked"]?.elements.first?["risk"]
+            #expect(risk?["atSeconds"]?.number == 3_600)
+            let utilisation = try #require(risk?["utilisation"]?.number)
+            #expect((utilisation - 209.0 / 160).magnitude < 1e-4)
+            #expect(risk?["shortfall"]?.integer == 2)
+            #expect(fleet["localities"]?.elements.first?["value"]?.text == "shop-1")
+            #expect(fleet["pricePerHour"]?.number == 6)
+        }
+    }
+
+    @Test func twinsAreFilteredAndPaged() async throws {
+        try await shop().test { (ask) async throws in
+            let all = try await ask(.get, "/v1/twins").json()
+            #expect(all["items"]?.elements.compactMap { $0["resource"]?.text } == ["cart", "db", "web"])
+            let first = try await ask(.get, "/v1/twins?limit=2").json()
+            #expect(first["total"]?.integer == 3)
+            let next = try #require(first["next"]?.text)
+            let second = try await ask(.get, "/v1/twins?limit=2&cursor=\(next)").json()
+            #expect(second["items"]?.elements.compactMap { $0["resource"]?.text } == ["web"])
+            #expect(second["next"] == .null)
+            for (query, expected) in [
+                ("tag=zone:b", ["db"]), ("q=a", ["cart"]), ("class=queue", []), ("locality=shop-2", []),
+                ("localityType=zone&localityValue=a", ["cart", "web"]),
+            ] {
+                let found = try await ask(.get, "/v1/twins?\(query)").json()
+                #expect(found["items"]?.elements.compactMap { $0["resource"]?.text } == expected, "\(query)")
+            }
+        }
+    }
+
+    @Test func aTwinTellsEverythingAboutItself() async throws {
+        try await shop().test { (ask) async throws in
+            let twin = try await ask(.get, "/v1/twins/web").json()
+            #expect(twin["decision"]?["id"]?.text == "d-web")
+            #expect(twin["metrics"]?.elements.first?["forecast"]?.elements.count == 5)
+            #expect(twin["actions"]?.elements.first?["id"]?.text == "a-1")
+            #expect(twin["drift"]?.elements.first?["id"]?.text == "r-1")
+            #expect(twin["neighbours"]?.elements.first?["resource"]?.text == "cart")
+            #expect(twin["leadSeconds"]?.number == 90)
+            #expect(try await ask(.get, "/v1/twins/nobody").status == 404)
+        }
+    }
+
+    @Test func thePastIsRememberedAndCompared() async throws {
+        try await shop().test { (ask) async throws in
+            let history = try await ask(.get, "/v1/twins/web/history").json()
+            #expect(history["points"]?.elements.count == 30)
+            #expect(history["points"]?.elements.first?["level"]?.number == 100)
+            #expect(history["points"]?.elements.first?["capacity"]?.number == 160)
+            let accuracy = try await ask(.get, "/v1/twins/web/accuracy?horizonSeconds=60").json()
+            // Every forecast of the next minute came true.
+            #expect(accuracy["count"]?.integer == 6)
+            #expect(accuracy["meanAbsoluteError"]?.number == 0)
+            #expect(accuracy["coverage80"]?.number == 1)
+            let then = EventTime(milliseconds: SmallFleet.start + 10 * 60_000 + 1)
+            guard case .string(let text) = JSONValue(then) else { throw JSONError(.unexpectedEnd, at: 0) }
+            let past = try await ask(.get, "/v1/twins/web?at=\(text)").json()
+            #expect(past["level"]?.number == 110)
+            #expect(past["metrics"]?.elements.first?["forecast"]?.elements.count == 4)
+        }
+    }
+
+    @Test func theGraphShowsPathsOfCalls() async throws {
+        try await shop().test { (ask) async throws in
+            let graph = try await ask(.get, "/v1/graph").json()
+            #expect(graph["edges"]?.elements.compactMap { $0["source"]?.text } == ["web", "cart"])
+            #expect(graph["nodes"]?.elements.count == 3)
+            let paths = try await ask(.get, "/v1/graph/paths?from=web").json()
+            #expect(paths["paths"]?.elements.compactMap { $0["to"]?.text } == ["cart", "db"])
+            #expect(paths["paths"]?.elements.last?["rateMin"]?.number == 30)
+            #expect(try await ask(.get, "/v1/graph/paths?from=nobody").status == 404)
+            #expect(try await ask(.get, "/v1/graph?around=db&hops=1").json()["edges"]?.elements.count == 1)
+        }
+    }
+
+    @Test func aPolicyIsWrittenChangedComparedAndWithdrawn() async throws {
+        let server = try shop()
+        try await server.test { (ask) async throws in
+            let body = #"{"match":{"class":"service"},"mode":"act","capacityPerReplica":40}"#
+            let made = try await ask(.put, "/v1/policies/shop", body: body)
+            #expect(made.status == 200)
+            #expect(made.headers[.eTag] == "\"1\"")
+            let stale = try await ask(.put, "/v1/policies/shop", headers: [.ifMatch: "\"7\""], body: body)
+            #expect(stale.status == 412)
+            let changed = #"{"match":{"tags":{"zone":"a"}},"mode":"observe","capacityPerReplica":40}"#
+            let diff = try await ask(.post, "/v1/policies/shop/diff", body: changed).json()
+            #expect(
+                diff["changes"]?.elements.compactMap { $0["path"]?.text } == ["match.class", "match.tags.zone", "mode"])
+            #expect(diff["lost"]?.elements == [.string("db")])
+            let second = try await ask(.put, "/v1/policies/shop", headers: [.ifMatch: "\"1\""], body: changed)
+            #expect(try second.json()["version"]?.integer == 2)
+            #expect(try await ask(.get, "/v1/policies/shop").json()["policy"]?["mode"]?.text == "observe")
+            let versions = try await ask(.get, "/v1/policies/shop/versions").json()
+            #expect(versions["items"]?.elements.compactMap { $0["version"]?.integer } == [2, 1])
+            #expect(try await ask(.delete, "/v1/policies/shop").status == 204)
+            #expect(try await ask(.get, "/v1/policies/shop").status == 404)
+            let wrong = try await ask(.post, "/v1/policies/shop/validate", body: #"{"mode":"maybe"}"#).json()
+            #expect(wrong["valid"]?.flag == false)
+            #expect(wrong["reason"]?.text?.contains("'mode'") == true)
+            #expect(try await ask(.put, "/v1/policies/shop", body: #"{"mode":"maybe"}"#).status == 422)
+        }
+        #expect(server.sink.records.map(\.topic) == [.policies, .policies, .policies])
+        #expect(server.sink.records.last?.value == nil)
+    }
+
+    @Test func aProposalIsApproved() async throws {
+        let server = try shop()
+        try await server.test { (ask) async throws in
+            let waiting = try await ask(.get, "/v1/proposals").json()
+            let proposal = try #require(waiting["items"]?.elements.first?["data"]?["proposal"]?.text)
+            let sent = try await ask(.post, "/v1/commands", body: #"{"verb":"approve","action":"\#(proposal)"}"#)
+            #expect(sent.status == 202)
+            let id = try #require(try sent.json()["id"]?.text)
+            server.fold(
+                .decisions,
+                #"{"id":"c-1","subject":"db","time":"2026-11-18T10:31:00Z","data":{"kind":"commandAccepted","#
+                    + #""command":"\#(id)","verb":"approve","proposal":"\#(proposal)"}}"#)
+            #expect(try await ask(.get, "/v1/proposals").json()["items"]?.elements.isEmpty == true)
+            let commands = try await ask(.get, "/v1/commands").json()
+            #expect(commands["items"]?.elements.first?["status"]?.text == "accepted")
+            #expect(try await ask(.post, "/v1/commands", body: #"{"verb":"fly"}"#).status == 422)
+        }
+    }
+
+    @Test func aPlannedEventIsAnnouncedAndCalledOff() async throws {
+        try await shop().test { (ask) async throws in
+            let body =
+                #"{"start":"2026-11-27T06:00:00Z","end":"2026-11-27T22:00:00Z","#
+                + #""scope":{"key":"cluster","value":"shop-1"},"kind":"campaign","uplift":1.8}"#
+            #expect(try await ask(.put, "/v1/events/sale", body: body).status == 202)
+            #expect(try await ask(.get, "/v1/events").json()["items"]?.elements.count == 1)
+            #expect(try await ask(.delete, "/v1/events/sale").json()["cancelled"]?.flag == true)
+            #expect(try await ask(.get, "/v1/events/sale").json()["cancelled"]?.flag == true)
+            #expect(try await ask(.put, "/v1/events/sale", body: #"{"kind":"x"}"#).status == 422)
+        }
+    }
+
+    @Test func telemetryIsCheckedBeforeItIsWritten() async throws {
+        let server = try shop()
+        try await server.test { (ask) async throws in
+            let good = #"[{"resource":"web","metric":"cpu","value":0.5,"ts":1795521600}]"#
+            #expect(try await ask(.post, "/v1/ingest/telemetry", body: good).json()["accepted"]?.integer == 1)
+            #expect(try await ask(.post, "/v1/ingest/telemetry", body: #"[{"resource":"web"}]"#).status == 422)
+            #expect(try await ask(.post, "/v1/ingest/telemetry", body: "").status == 422)
+            let long = String(repeating: " ", count: 1_000_001)
+            #expect(try await ask(.post, "/v1/ingest/telemetry", body: long).status == 413)
+        }
+        #expect(server.sink.records.map(\.topic) == [.telemetry])
+    }
+
+    @Test func aWriteThatTheBrokerDoesNotTakeIsNoSuccess() async throws {
+        let server = try shop()
+        server.sink.failure = OrderError("no broker", isTemporary: true)
+        try await server.test { (ask) async throws in
+            let answer = try await ask(.post, "/v1/commands", body: #"{"verb":"pause","resource":"web"}"#)
+            #expect(answer.status == 503)
+            #expect(answer.headers[.contentType] == "application/problem+json")
+        }
+    }
+
+    @Test func integrationsGiveOneNumberAndManyLines() async throws {
+        try await shop().test { (ask) async throws in
+            #expect(try await ask(.get, "/v1/keda/web").json()["value"]?.number == 5)
+            #expect(try await ask(.get, "/v1/keda/web?value=forecast").json()["value"]?.number == 150)
+            #expect(try await ask(.get, "/v1/keda/nobody").status == 404)
+            let metrics = try await ask(.get, "/metrics").text
+            #expect(metrics.contains("twinscale_twin_desired_units{resource=\"web\",locality=\"shop-1\"} 5\n"))
+        }
+    }
+
+    @Test func anUnchangedAnswerIsNotSentAgainAndALongOneIsCompressed() async throws {
+        try await shop().test { (ask) async throws in
+            let first = try await ask(.get, "/v1/twins/web")
+            let tag = try #require(first.headers[.eTag])
+            let second = try await ask(.get, "/v1/twins/web", headers: [.ifNoneMatch: tag])
+            #expect(second.status == 304)
+            #expect(second.bytes.isEmpty)
+            let small = try await ask(.get, "/v1/twins/web", headers: [.acceptEncoding: "gzip"])
+            #expect(small.headers[.contentEncoding] == "gzip")
+            #expect(small.bytes.prefix(2) == [0x1f, 0x8b])
+            #expect(small.bytes.count < first.bytes.count / 2)
+        }
+    }
+
+    @Test func everyAnswerForbidsWhatABrowserNeedNotDo() async throws {
+        try await shop().test { (ask) async throws in
+            for path in ["/v1/fleet", "/nothing", "/health"] {
+                let answer = try await ask(.get, path)
+                #expect(answer.headers[.contentSecurityPolicy]?.contains("script-src 'self'") == true)
+                #expect(answer.headers[.xContentTypeOptions] == "nosniff")
+            }
+            #expect(try await ask(.post, "/v1/fleet", body: "{}").status == 405)
+            #expect(try await ask(.get, "/v1/../../etc/passwd").status == 404)
+            #expect(try await ask(.get, "/v1/twins/%00").status == 400)
+            #expect(try await ask(.get, "/v1/twins?limit=0").status == 400)
+        }
+    }
+}
