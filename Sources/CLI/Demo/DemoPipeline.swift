@@ -12,12 +12,15 @@ final class DemoPipeline {
     let bootstrap: String
     private let broker: ChildProcess
     private(set) var stages: [ChildProcess] = []
+    private var server: ChildProcess?
+    private let serverProgram: String
     private let keepsDirectory: Bool
 
     /// Starts everything; whatever fails, nothing stays behind.
     init(keep: Bool) throws {
         keepsDirectory = keep
         let programs = try Self.programs()
+        serverProgram = programs.server
         directory = try Self.makeDirectory()
         let logs = directory + "/logs"
         let file = directory + "/bootstrap"
@@ -50,9 +53,22 @@ final class DemoPipeline {
         }
     }
 
-    /// Ends the stages, then the broker that they say goodbye to, and removes the directory.
+    /// Starts the server that shows all this in a browser; returns its address. It builds its views from what the
+    /// topics hold, so it need not be there while the twins learn.
+    func startServer() throws -> String {
+        let file = directory + "/address"
+        let child = try ChildProcess(
+            "twin-api", program: serverProgram,
+            arguments: [
+                "--config", directory + "/twinscale.yaml", "--api-listen", "127.0.0.1:0", "--api-address-file", file,
+            ], logPath: directory + "/logs/twin-api.log", group: broker.pid)
+        server = child
+        return try Self.waitForAddress(file, child)
+    }
+
+    /// Ends the server and the stages, then the broker that they say goodbye to, and removes the directory.
     func end() {
-        ChildProcess.end(stages, seconds: 8)
+        ChildProcess.end((server.map { [$0] } ?? []) + stages, seconds: 8)
         ChildProcess.end([broker], seconds: 3)
         if !keepsDirectory { try? FileManager.default.removeItem(atPath: directory) }
     }
@@ -63,7 +79,7 @@ final class DemoPipeline {
 
     /// Throws if one of the processes has ended, with its last words.
     func check() throws {
-        for child in [broker] + stages where !child.isRunning {
+        for child in [broker] + stages + (server.map { [$0] } ?? []) where !child.isRunning {
             let words = child.lastLines(4).map { "\n    " + $0 }.joined()
             throw DemoError("\(child.name) \(child.ending); its last lines in \(child.logPath):\(words)")
         }
@@ -72,13 +88,14 @@ final class DemoPipeline {
     // MARK: what is needed
 
     /// The stages stand beside this program.
-    private static func programs() throws -> (twinscale: String, stages: [String]) {
+    private static func programs() throws -> (twinscale: String, stages: [String], server: String) {
         guard let own = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") else {
             throw DemoError("cannot find out where this program is, so neither the stages beside it")
         }
         let directory = (own as NSString).deletingLastPathComponent
         let stages = StageName.allCases.map { directory + "/" + $0.text }
-        let missing = stages.filter { !FileManager.default.isExecutableFile(atPath: $0) }
+        let server = directory + "/twin-api"
+        let missing = (stages + [server]).filter { !FileManager.default.isExecutableFile(atPath: $0) }
         guard missing.isEmpty else {
             let names = missing.map { ($0 as NSString).lastPathComponent }.joined(separator: ", ")
             throw DemoError(
@@ -87,7 +104,7 @@ final class DemoPipeline {
                 (or: swift build --configuration release)
                 """)
         }
-        return (own, stages)
+        return (own, stages, server)
     }
 
     private static func makeDirectory() throws -> String {
@@ -99,20 +116,20 @@ final class DemoPipeline {
         return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    private static func waitForAddress(_ path: String, _ broker: ChildProcess) throws -> String {
+    private static func waitForAddress(_ path: String, _ child: ChildProcess) throws -> String {
         let end = monotonicSeconds() + 15
         while monotonicSeconds() < end {
             if let data = FileManager.default.contents(atPath: path) {
                 let text = String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
                 if !text.isEmpty { return text }
             }
-            if !broker.isRunning {
-                throw DemoError("the broker \(broker.ending): \(broker.lastLines(2).joined(separator: " "))")
+            if !child.isRunning {
+                throw DemoError("\(child.name) \(child.ending): \(child.lastLines(2).joined(separator: " "))")
             }
             if StopSignal.isRaised { throw DemoError("stopped") }
             usleep(20_000)
         }
-        throw DemoError("the broker did not say its address within 15 s; see \(broker.logPath)")
+        throw DemoError("\(child.name) did not say its address within 15 s; see \(child.logPath)")
     }
 
     /// One file for all stages. Simulated minutes pass in a fraction of a second, so commits and heartbeats must too.

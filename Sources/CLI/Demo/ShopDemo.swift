@@ -51,6 +51,7 @@ final class ShopDemo {
     /// Tells the whole story; returns the result as JSON.
     func run() throws -> String {
         try warmUp()
+        voice.line("dashboard: \(try pipeline.startServer())")
         try begin()
         let start = monotonicSeconds()
         var minute = 0

@@ -49,6 +49,7 @@ final class TraceDemo {
         // At least half of the trace is for learning.
         let live = max(last - Int64(pace.liveMinutes) * 60, time + (last - time) / 2)
         try warmUp(until: live)
+        voice.line("dashboard: \(try pipeline.startServer())")
         try begin()
         let start = monotonicSeconds()
         let from = max(time, live)
