@@ -48,6 +48,7 @@ struct APIServer {
         settings.namespace = configuration.naming.namespace
         settings.isTLS = !configuration.text("api.tls.certificate").isEmpty
         settings.bodyBytesMax = configuration.integer("api.limits.bodyBytesMax")
+        settings.previewSamplesMax = configuration.integer("api.preview.samplesMax")
         settings.metricsTwinsMax = configuration.integer("api.metrics.twinsMax")
         let origin = configuration.text("api.cors.origin")
         if !origin.isEmpty { settings.corsOrigin = origin }
@@ -58,7 +59,8 @@ struct APIServer {
                 requestsPerSecond: configuration.number("api.limits.requestsPerSecond"),
                 burst: configuration.number("api.limits.burst")),
             audit: try AuditLog(path: audit.isEmpty ? nil : audit, log: log), files: try Self.files(configuration),
-            document: try Self.document(), monitor: monitor)
+            document: try Self.document(), monitor: monitor,
+            previews: Previews(KafkaRecordedSource(configuration)))
         builder = try Self.builder(configuration)
     }
 
@@ -107,6 +109,7 @@ struct APIServer {
         }
         defer {
             services.hub.close()
+            services.previews.stop()
             monitor.stop()
             reader.stop()
         }

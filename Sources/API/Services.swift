@@ -12,6 +12,8 @@ package struct APISettings: Sendable {
     package var bodyBytesMax = 1_000_000
     /// Twins that `/metrics` tells of.
     package var metricsTwinsMax = 100
+    /// Recorded samples that one preview reads.
+    package var previewSamplesMax = 1_000_000
 
     package init() {}
 }
@@ -40,11 +42,13 @@ package final class Services: Sendable {
     let files: StaticFiles
     let document: [UInt8]
     let monitor: any PipelineMonitor
+    let previews: Previews
     let requests = RequestCounts()
 
     init(
         settings: APISettings, store: ViewStore, hub: StreamHub, sink: any OrderSink, access: Access,
-        limiter: RateLimiter, audit: AuditLog, files: StaticFiles, document: [UInt8], monitor: any PipelineMonitor
+        limiter: RateLimiter, audit: AuditLog, files: StaticFiles, document: [UInt8], monitor: any PipelineMonitor,
+        previews: Previews
     ) {
         self.settings = settings
         self.store = store
@@ -56,5 +60,6 @@ package final class Services: Sendable {
         self.files = files
         self.document = document
         self.monitor = monitor
+        self.previews = previews
     }
 }

@@ -46,7 +46,7 @@ package enum Topology {
 
         // Inside: frames, by locality, co-partitioned.
         TopicPlan(
-            .observations, key: .locality, keep: "P7D", schema: "frame.proto",
+            .observations, key: .locality, keep: "P7D", schema: "frame.proto", to: [.api],
             "the twin-updater's inbox: what happened, in the words of the pipeline"),
         TopicPlan(
             .forecasts, key: .locality, keep: "P3D", schema: "frame.proto", to: [.api],

@@ -218,4 +218,36 @@ import Views
             #expect(try await ask(.get, "/v1/twins?limit=0").status == 400)
         }
     }
+
+    @Test(.timeLimit(.minutes(2))) func aPolicyIsPreviewedOverWhatWasRecorded() async throws {
+        try await shop().test { ask in
+            let body =
+                #"{"match":{"resource":"cart"},"mode":"observe","capacityPerReplica":40,"replicas":{"min":1,"max":9},"#
+                + #""provisioningDelaySeconds":120,"pricePerUnitHour":0.5,"decisionIntervalSeconds":60}"#
+            _ = try await ask(.put, "/v1/policies/cart", body: body.replacing("\"max\":9", with: "\"max\":3"))
+            let begun = try await ask(.post, "/v1/policies/cart/preview?days=2", body: body)
+            #expect(begun.status == 202)
+            let id = try #require(try begun.json()["id"]?.text)
+            var preview = try begun.json()
+            while preview["status"]?.text == "running" {
+                try await Task.sleep(for: .milliseconds(50))
+                preview = try await ask(.get, "/v1/previews/\(id)").json()
+            }
+            #expect(preview["status"]?.text == "done", "\(preview["reason"] ?? .null)")
+            #expect(preview["seriesResource"]?.text == "cart")
+            #expect((2...500).contains(preview["series"]?.elements.count ?? 0))
+            let arms = preview["arms"]?.elements ?? []
+            #expect(arms.compactMap { $0["name"]?.text } == ["proposed", "current", "hpa"])
+            let short = arms.compactMap { $0["shortageShare"]?.number }
+            // Three replicas carry 120 of up to 180: a third of the time is short; nine carry everything.
+            #expect(short[0] < 0.02)
+            #expect((0.35...0.5).contains(short[1]))
+            #expect(short[2] < 0.1)
+            for arm in arms {
+                let hours = try #require(arm["unitHours"]?.number)
+                #expect((try #require(arm["cost"]?.number) - hours / 2).magnitude < 1e-6)
+            }
+            #expect(try await ask(.post, "/v1/policies/x/preview", body: #"{"match":{"resource":"no"}}"#).status == 409)
+        }
+    }
 }

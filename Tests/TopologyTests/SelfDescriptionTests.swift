@@ -68,6 +68,7 @@ private let golden = """
         environment --> api
         policies --> api
         commands --> api
+        observations --> api
         forecasts --> api
         outlooks --> api
         actions --> actuators

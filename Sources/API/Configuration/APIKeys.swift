@@ -60,7 +60,7 @@ enum APIKeys {
     private static let work = [
         ConfigurationKey("api.metrics.twinsMax", .integer(0...100_000), default: "100", "Twins in /metrics."),
         ConfigurationKey(
-            "api.preview.samplesMax", .integer(1_000...1_000_000_000), default: "5000000",
+            "api.preview.samplesMax", .integer(1_000...1_000_000_000), default: "1000000",
             "Recorded samples that one preview reads."),
     ]
 

@@ -48,6 +48,8 @@ enum Routes {
             Route(.get, "/v1/policies/{name}/versions", .viewer, PolicyRoutes.versions),
             Route(.post, "/v1/policies/{name}/validate", .viewer, PolicyRoutes.validate),
             Route(.post, "/v1/policies/{name}/diff", .viewer, PolicyRoutes.diff),
+            Route(.post, "/v1/policies/{name}/preview", .operator, PreviewRoutes.begin),
+            Route(.get, "/v1/previews/{id}", .operator, PreviewRoutes.one),
         ]
     }
 

@@ -53,6 +53,21 @@ struct HealthyPipeline: PipelineMonitor {
     }
 }
 
+/// Two days of `requests` between 20 and 180, a sample a minute, of whoever is asked for.
+struct RecordedSine: RecordedSource {
+    func read(_ samples: inout RecordedSamples, isStopping: () -> Bool) throws(PreviewError) {
+        let resources = samples.resources.sorted()
+        for minute in 0..<2_880 {
+            let time = samples.to.advanced(byMilliseconds: Int64(minute - 2_880) * 60_000)
+            for resource in resources {
+                samples.take(
+                    resource, "requests", code: SampleCode(role: .demand, isCounter: false), time: time,
+                    value: 100 - 80 * cos(Double(minute) / 1_440 * 2 * .pi))
+            }
+        }
+    }
+}
+
 /// The server in this process, without network and without broker.
 struct TestServer {
     let store = ViewStore()
@@ -75,7 +90,8 @@ struct TestServer {
             settings: settings, store: store, hub: StreamHub(store), sink: sink, access: access,
             limiter: RateLimiter(requestsPerSecond: requestsPerSecond, burst: requestsPerSecond),
             audit: try AuditLog(path: nil, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }),
-            files: StaticFiles(), document: [UInt8](document), monitor: HealthyPipeline())
+            files: StaticFiles(), document: [UInt8](document), monitor: HealthyPipeline(),
+            previews: Previews(RecordedSine()))
         responder = Responder(services)
     }
 
