@@ -1,0 +1,103 @@
+import Crypto
+import Foundation
+import JWTKit
+import Synchronization
+import Testing
+
+@testable import API
+
+/// Tokens and JWTs: who gets in, and who does not.
+@Suite struct AccessTests {
+    @Test func aTokenIsKnownByItsHashAlone() throws {
+        let made = TokenFile.make(name: "ann", role: .operator)
+        #expect(!made.line.contains(made.token))
+        let file = try TokenFile(text: "# people\n\n\(made.line)  # on duty\n")
+        #expect(file.principal(of: made.token) == Principal(name: "ann", role: .operator, isAuthenticated: true))
+        #expect(file.principal(of: made.token + "x") == nil)
+        #expect(file.principal(of: "") == nil)
+        #expect(file.principal(of: String(repeating: "a", count: 100_000)) == nil)
+        for line in ["ann", "ann boss \(String(repeating: "0", count: 64))", "ann admin 00"] {
+            #expect(throws: TokenFile.Fault.self) { try TokenFile(text: line) }
+        }
+    }
+
+    private struct Claims: JWTPayload {
+        var sub = "ann"
+        var iss = "https://id.example"
+        var aud: [String] = ["twinscale"]
+        var exp = Date().timeIntervalSince1970 + 300
+        var nbf: Double?
+        var roles: [String] = ["viewer", "operator"]
+
+        func verify(using algorithm: some JWTAlgorithm) throws {}
+    }
+
+    private static func issuer(_ jwks: @escaping @Sendable () -> String) -> Issuer {
+        Issuer(
+            Issuer.Settings(
+                issuer: "https://id.example", audience: "twinscale", rolesClaim: "roles", readKeys: { jwks() }))
+    }
+
+    /// A key set with one public key.
+    private static func jwks(_ key: P256.Signing.PrivateKey) -> String {
+        let raw = key.publicKey.rawRepresentation
+        func base64(_ data: Data) -> String {
+            data.base64EncodedString().replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+        }
+        return #"{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","use":"sig","kid":"k","#
+            + #""x":"\#(base64(raw.prefix(32)))","y":"\#(base64(raw.suffix(32)))"}]}"#
+    }
+
+    private static func sign(_ claims: Claims, _ key: P256.Signing.PrivateKey) async throws -> String {
+        let keys = JWTKeyCollection()
+        await keys.add(ecdsa: try ES256PrivateKey(pem: key.pemRepresentation), kid: "k")
+        return try await keys.sign(claims, kid: "k")
+    }
+
+    @Test func aJWTMustBeRightInEveryPoint() async throws {
+        let key = P256.Signing.PrivateKey()
+        let issuer = Self.issuer { Self.jwks(key) }
+        let good = try await Self.sign(Claims(), key)
+        #expect(
+            await issuer.principal(of: good) == Principal(name: "ann", role: .operator, isAuthenticated: true))
+        let wrong: [(String, Claims)] = [
+            ("issuer", Claims(iss: "https://evil.example")), ("audience", Claims(aud: ["other"])),
+            ("expired", Claims(exp: Date().timeIntervalSince1970 - 100)),
+            ("too early", Claims(nbf: Date().timeIntervalSince1970 + 100)), ("no role", Claims(roles: ["guest"])),
+        ]
+        for (what, claims) in wrong {
+            let token = try await Self.sign(claims, key)
+            #expect(await issuer.principal(of: token) == nil, "\(what)")
+        }
+        let stranger = try await Self.sign(Claims(), P256.Signing.PrivateKey())
+        #expect(await issuer.principal(of: stranger) == nil)
+        // Unsigned, and signed with the public key as if it were a secret.
+        let parts = good.split(separator: ".").map(String.init)
+        let none = Data(#"{"alg":"none","typ":"JWT"}"#.utf8).base64EncodedString().replacing("=", with: "")
+        #expect(await issuer.principal(of: "\(none).\(parts[1]).") == nil)
+        #expect(await issuer.principal(of: "\(none).\(parts[1]).\(parts[2])") == nil)
+        for text in ["", "..", "a.b.c", "\(parts[0]).\(parts[1])"] {
+            #expect(await issuer.principal(of: text) == nil)
+        }
+    }
+
+    @Test func onlyALoopbackNameIsServedWithoutAuthentication() {
+        for host in ["localhost", "localhost:80", "127.0.0.1:8080", "127.1.2.3", "[::1]:80", ""] {
+            #expect(SecurityHeaders.isLoopback(host: host), "\(host)")
+        }
+        for host in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "10.0.0.1", "[::2]:80"] {
+            #expect(!SecurityHeaders.isLoopback(host: host), "\(host)")
+        }
+        #expect(!SecurityHeaders.isLoopback(address: "0.0.0.0"))
+        #expect(!SecurityHeaders.isLoopback(address: "::"))
+    }
+
+    @Test func aLimiterForgetsRatherThanGrow() {
+        let limiter = RateLimiter(requestsPerSecond: 1, burst: 2)
+        for client in 0..<(RateLimiter.clientsMax * 2) { #expect(limiter.wait(for: "\(client)", now: 0) == nil) }
+        #expect(limiter.wait(for: "x", now: 0) == nil)
+        #expect(limiter.wait(for: "x", now: 0) == nil)
+        #expect(limiter.wait(for: "x", now: 0) == 1)
+        #expect(limiter.wait(for: "x", now: 1_000) == nil)
+    }
+}
