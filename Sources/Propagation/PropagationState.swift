@@ -70,13 +70,13 @@ struct EdgeCell: BitwiseCopyable {
 
 /// The last forecast of a resource's leading metric, so that its outlook can be published anew when a neighbour moves.
 struct ForecastCell: BitwiseCopyable {
-    static let numbersMax = 102
+    static let numbersMax = 104
 
     var time: Int64 = 0
     var level: Double = 0
     var code: UInt32 = 0
     var count: UInt32 = 0
-    var numbers: [102 of Float] = .init(repeating: 0)
+    var numbers: [104 of Float] = .init(repeating: 0)
 }
 
 /// The newest resource of a locality; the next one there becomes its neighbour by proximity.

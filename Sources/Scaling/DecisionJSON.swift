@@ -57,12 +57,15 @@ enum DecisionJSON {
             writer.key("locality")
             writer.string(account.names.bytes(of: account.cell.locality))
         }
-        writer.key("from")
-        writer.int(Int(evaluation.ready))
+        count(&writer, "from", evaluation.ready, isKnown: evaluation.knowsUnits)
         writer.key("to")
         writer.int(Int(evaluation.desired))
         writer.key("direction")
-        writer.string(evaluation.desired > evaluation.base ? "up" : "down")
+        if evaluation.knowsUnits {
+            writer.string(evaluation.desired > evaluation.base ? "up" : "down")
+        } else {
+            writer.null()
+        }
         writer.key("mode")
         writer.string(account.terms.mode.text)
         writer.key("reason")
@@ -91,10 +94,8 @@ enum DecisionJSON {
         }
         writer.key("mode")
         writer.string(account.terms.mode.text)
-        writer.key("current")
-        writer.int(Int(evaluation.base))
-        writer.key("desired")
-        writer.int(Int(evaluation.desired))
+        count(&writer, "current", evaluation.base, isKnown: evaluation.knowsUnits)
+        count(&writer, "desired", evaluation.desired, isKnown: evaluation.knowsUnits || evaluation.manual != 0)
         writer.key("reason")
         writer.string(account.reason)
         inputs(&writer, account)
@@ -114,6 +115,12 @@ enum DecisionJSON {
         if let action { writer.string(action) } else { writer.null() }
         writer.key("proposal")
         if let proposal { writer.string(proposal) } else { writer.null() }
+    }
+
+    /// A number of units, null if it is only assumed.
+    private static func count(_ writer: inout JSONWriter, _ key: StaticString, _ units: Int32, isKnown: Bool) {
+        writer.key(key)
+        if isKnown { writer.int(Int(units)) } else { writer.null() }
     }
 
     private static func inputs(_ writer: inout JSONWriter, _ account: Account) {

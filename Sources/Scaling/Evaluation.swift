@@ -24,13 +24,14 @@ enum Limit: UInt8, BitwiseCopyable, CaseIterable {
     case sharedBudget = 17
     case actionInFlight = 18
     case rejected = 19
+    case approval = 20
 
     var text: String { String(describing: self) }
 }
 
 /// Why nothing can be concluded from the metric.
 enum Abstention: UInt8, BitwiseCopyable {
-    case none = 0, stale = 1, missing = 2, noCapacity = 3, noLevel = 4
+    case none = 0, stale = 1, missing = 2, noCapacity = 3, noLevel = 4, noUnits = 5
 }
 
 /// What brought the number about.
@@ -50,6 +51,8 @@ struct Evaluation: BitwiseCopyable {
     /// Units ready, and what counts as the present number: the target of an action in flight, else the ready units.
     var ready: Int32 = 1
     var base: Int32 = 1
+    /// False while nobody has said how many units are ready, so that the number is assumed.
+    var knowsUnits = true
     /// Candidates; 0 = none.
     var predictive: Int32 = 0
     var reactive: Int32 = 0
@@ -70,14 +73,16 @@ struct Evaluation: BitwiseCopyable {
     var mask: UInt32 = 0
     /// The command that binds, by serial number.
     var command: UInt32 = 0
-    private(set) var steps: [20 of Step] = .init(repeating: Step())
+    /// An operator let the proposal go ahead.
+    var isApproved = false
+    private(set) var steps: [21 of Step] = .init(repeating: Step())
 
     init(now: Int64) { self.now = now }
 
     /// Moves the number and notes why, if it moves at all.
     mutating func apply(_ limit: Limit, _ value: Int32) {
         if value == desired { return }
-        if stepCount < 20 {
+        if stepCount < 21 {
             steps[stepCount] = Step(limit: limit, before: desired, after: value)
             stepCount &+= 1
         }
@@ -97,16 +102,14 @@ extension Evaluation {
     mutating func propose(_ cell: borrowing ResourceCell, _ terms: PolicyTerms) {
         desired = base
         let code = ForecastCode(raw: cell.view.code)
-        capacity = terms.capacityPerReplica
-        if capacity == 0, code.role == .utilisation { capacity = 1 }
-        if code.role == .utilisation, cell.view.countsUnits == 0 {
-            scale = Double(ready) * (capacity == 0 ? 1 : capacity)
-        }
+        capacity = terms.capacity(of: code.role)
+        if code.role == .utilisation, cell.view.countsUnits == 0 { scale = Double(ready) * capacity }
         perReplica = capacity * terms.targetUtilisation
         guard capacity > 0 else { return abstain(.noCapacity) }
+        guard knowsUnits else { return abstain(.noUnits) }
         if code.quality == .stale { return abstain(.stale) }
         if code.quality == .missing { return abstain(.missing) }
-        guard cell.view.level.isFinite else { return abstain(.noLevel) }
+        guard cell.view.level.isFinite, cell.view.level >= 0 else { return abstain(.noLevel) }
         usesForecast = cell.view.hasForecast
         if terms.usesThresholds { return proposeByThresholds(cell, terms) }
         reactive = Replicas.reactive(
@@ -168,6 +171,14 @@ extension Evaluation {
         }
     }
 
+    /// An approved proposal goes as far as everything still allows, and never further than what was approved.
+    mutating func approve(_ number: Int32, by serial: UInt32) {
+        isApproved = true
+        command = serial
+        if desired > base, number < desired { apply(.approval, max(number, base)) }
+        if desired < base, number > desired { apply(.approval, min(number, base)) }
+    }
+
     /// Pauses come last: they stop even a set number.
     mutating func pause(_ orders: Manual) {
         if orders.isEmpty { return }
@@ -185,7 +196,7 @@ extension Evaluation {
         bound(terms)
         if manual == 0 {
             if !terms.usesThresholds { consolidate(cell) }
-            if abstention == .none { stabilise(&cell, terms) }
+            if abstention == .none { stabilise(&cell, terms) } else { cell.forgetProposals() }
             limitSteps(terms)
             coolDown(cell, terms)
             limitFlaps(&cell, terms)
@@ -215,15 +226,15 @@ extension Evaluation {
     }
 
     /// Rolling extremes of past proposals, as the Kubernetes autoscaler has them: down only to the largest number that
-    /// was proposed within the window, up only to the smallest.
+    /// was proposed within the window, up only to the smallest. A window without proposals begins with the present
+    /// number, so that the first look at a resource, or the first after a silence, is no evidence of a whole window.
     private mutating func stabilise(_ cell: inout ResourceCell, _ terms: PolicyTerms) {
         let proposal = desired
-        let largest =
-            terms.stabilisationDown > 0
-            ? cell.down.add(proposal, at: now, windowMilliseconds: terms.stabilisationDown) : proposal
-        let smallest =
-            terms.stabilisationUp > 0
-            ? cell.up.add(proposal, at: now, windowMilliseconds: terms.stabilisationUp) : proposal
+        let interval = terms.decisionInterval &* 2
+        let largest = cell.down.extreme(
+            with: proposal, after: base, at: now, windowMilliseconds: terms.stabilisationDown, interval: interval)
+        let smallest = cell.up.extreme(
+            with: proposal, after: base, at: now, windowMilliseconds: terms.stabilisationUp, interval: interval)
         if proposal > base { apply(.stabilisationUp, max(smallest, base)) }
         if proposal < base { apply(.stabilisationDown, min(largest, base)) }
     }
@@ -262,6 +273,12 @@ extension Evaluation {
 }
 
 extension ResourceCell {
+    /// After a silence the windows begin anew.
+    mutating func forgetProposals() {
+        if !down.isEmpty { down.removeAll() }
+        if !up.isEmpty { up.removeAll() }
+    }
+
     mutating func refillFlapTokens(now: Int64, perHour: Double) {
         let room = max(perHour, 1)
         if flapTokensAt == .min {

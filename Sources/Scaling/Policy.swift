@@ -1,3 +1,4 @@
+import Messages
 import StageKit
 import TwinCore
 
@@ -86,6 +87,14 @@ package struct PolicyTerms: BitwiseCopyable, Sendable {
     package init() {}
 
     package var usesThresholds: Bool { scalingThreshold > 0 }
+
+    /// What one replica carries at full use of a metric with this role; 0 = unknown. A utilisation is counted in busy
+    /// replicas whatever is declared, as the declaration is in the unit of the demand, unless the policy names the
+    /// metric.
+    func capacity(of role: MetricRole) -> Double {
+        guard role == .utilisation else { return capacityPerReplica }
+        return metric != 0 && capacityPerReplica > 0 ? capacityPerReplica : 1
+    }
 }
 
 /// Which resources a policy is for; every condition must hold, none matches all.

@@ -193,12 +193,13 @@ struct ResourceCell: BitwiseCopyable {
 
 /// Which of a resource's metrics decisions are made from when the policy does not say.
 enum DecisionMetric {
-    /// How well a role suits; 0 is never decided upon.
-    static func rank(_ role: MetricRole, declaresCapacity: Bool) -> UInt32 {
+    /// How well a role suits; 0 is never decided upon. Of a metric without a role nobody knows that the declared
+    /// capacity is meant for it, unless all metrics are without (`takesUnknown`).
+    static func rank(_ role: MetricRole, declaresCapacity: Bool, takesUnknown: Bool) -> UInt32 {
         switch role {
         case .demand: declaresCapacity ? 4 : 1
         case .utilisation: declaresCapacity ? 3 : 4
-        case .unknown: declaresCapacity ? 2 : 0
+        case .unknown: declaresCapacity && takesUnknown ? 2 : 0
         case .backlog: declaresCapacity ? 1 : 0
         case .slo, .footprint, .supply: 0
         }

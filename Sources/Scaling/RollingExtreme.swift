@@ -19,6 +19,21 @@ struct RollingExtreme: BitwiseCopyable {
     /// True if the counters read from a snapshot can be worked with.
     var isSound: Bool { count >= 0 && count <= 16 && (sign == 1 || sign == -1) }
 
+    var isEmpty: Bool { count == 0 }
+
+    /// The extreme of the window with `value` in it. A window that nothing was added to for its own length and
+    /// `interval` more begins anew, with `first`. A window of no length holds the value alone.
+    mutating func extreme(
+        with value: Int32, after first: Int32, at time: Int64, windowMilliseconds window: Int64, interval: Int64
+    ) -> Int32 {
+        guard window > 0 else { return value }
+        if count == 0 || times[Int(count) &- 1] < time &- window &- interval {
+            removeAll()
+            _ = add(first, at: time, windowMilliseconds: window)
+        }
+        return add(value, at: time, windowMilliseconds: window)
+    }
+
     mutating func removeAll() {
         times = .init(repeating: 0)
         values = .init(repeating: 0)

@@ -35,6 +35,9 @@ package struct ScalingSettings: Sendable {
     package var backoffSeconds: Int64 = 60
     package var backoffSecondsMax: Int64 = 3_600
     package var actuation = Actuation.reported
+    /// Decides from a metric without a role where the policy declares a capacity and names no metric: for recorded
+    /// telemetry, which knows no roles.
+    package var takesUnknownMetrics = false
 
     package init() {}
 
@@ -50,5 +53,6 @@ package struct ScalingSettings: Sendable {
         }
         digest.combine(leadSecondsDefault.bitPattern)
         digest.combine(UInt64(actuation.rawValue) << 1 | (restateEveryDecision ? 1 : 0))
+        digest.combine(takesUnknownMetrics ? 1 : 0)
     }
 }

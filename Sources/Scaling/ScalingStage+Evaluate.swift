@@ -10,6 +10,10 @@ enum EvaluationCause: Equatable {
     case refresh
     /// An operator's command.
     case command
+    /// An operator's approval of a proposal for so many units, by the command's serial number.
+    case approval(Int32, UInt32)
+
+    var isOrder: Bool { self != .sample && self != .refresh }
 }
 
 extension ScalingStage {
@@ -42,16 +46,18 @@ extension ScalingStage {
         var evaluation = Evaluation(now: now)
         evaluation.ready = cell.pointee.ready >= 0 ? cell.pointee.ready : terms.initial
         evaluation.base = cell.pointee.action.isInFlight ? cell.pointee.action.to : evaluation.ready
+        evaluation.knowsUnits = cell.pointee.ready >= 0 || settings.actuation == .assumed
         evaluation.propose(cell.pointee, terms)
         let orders = orders(slot, now: now)
         evaluation.reconcile(orders)
         evaluation.constrain(&cell.pointee, terms)
         evaluation.pause(orders)
-        measureEffect(slot, evaluation, into: out)
-        share(slot, terms, &evaluation)
-        if cells.read(slot).pointee.action.isInFlight, evaluation.desired < evaluation.base, evaluation.manual == 0 {
+        if cell.pointee.action.isInFlight, evaluation.desired < evaluation.base, evaluation.manual == 0 {
             evaluation.apply(.actionInFlight, evaluation.base)
         }
+        if case .approval(let number, let serial) = cause { evaluation.approve(number, by: serial) }
+        measureEffect(slot, evaluation, into: out)
+        share(slot, terms, &evaluation)
         publish(slot, terms, &evaluation, cause, into: out)
     }
 
@@ -85,7 +91,7 @@ extension ScalingStage {
 
     /// An operator's own number is its own approval, except where the policy only observes.
     func mayAct(_ terms: PolicyTerms, _ evaluation: Evaluation) -> Bool {
-        terms.mode == .act || evaluation.manual != 0 && terms.mode != .observe
+        terms.mode == .act || (evaluation.manual != 0 || evaluation.isApproved) && terms.mode != .observe
     }
 
     private mutating func publish(
@@ -98,7 +104,9 @@ extension ScalingStage {
         let isNewProposal =
             proposes && evaluation.desired != evaluation.base
             && !(cell.pointee.proposal.isOpen && cell.pointee.proposal.to == evaluation.desired)
-        let isAction = acts && evaluation.desired != evaluation.base
+        // Where the present number is not known, an operator's is news as long as none is on its way.
+        let isFirstWord = evaluation.manual != 0 && !evaluation.knowsUnits && !cell.pointee.action.isInFlight
+        let isAction = acts && (evaluation.desired != evaluation.base || isFirstWord)
         let state =
             evaluation.mask | UInt32(evaluation.abstention.rawValue) << 24 | (evaluation.usesForecast ? 1 << 28 : 0)
         guard isAction || isNewProposal || isWorthWriting(cell, evaluation, state, cause) else { return }
@@ -137,6 +145,7 @@ extension ScalingStage {
         _ cell: UnsafePointer<ResourceCell>, _ evaluation: Evaluation, _ state: UInt32, _ cause: EvaluationCause
     ) -> Bool {
         if settings.restateEveryDecision, cause == .sample { return true }
+        if evaluation.isApproved { return true }
         if cell.pointee.policy < 0 {
             let before = cell.pointee.desired < 0 ? evaluation.base : cell.pointee.desired
             return evaluation.desired != before

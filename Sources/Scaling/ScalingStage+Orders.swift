@@ -90,7 +90,7 @@ extension ScalingStage {
         }
         let serial = ledger.add(command, expiry: expiry(of: command, now: now))
         if command.verb == .approve || command.verb == .reject {
-            return settle(command, now: now, into: out)
+            return settle(command, serial: serial, now: now, into: out)
         }
         if command.policy != 0 {
             order(policy: command, serial: serial, now: now, into: out)
@@ -148,7 +148,7 @@ extension ScalingStage {
     }
 
     /// Approves or rejects the proposal that the command names.
-    private mutating func settle(_ command: Command, now: Int64, into out: Emitter) {
+    private mutating func settle(_ command: Command, serial: UInt32, now: Int64, into out: Emitter) {
         guard let slot = proposal(command, out) else {
             guard command.resource != 0, index.find(command.resource, 0) != nil else {
                 tally.commandsElsewhere &+= 1
@@ -172,14 +172,7 @@ extension ScalingStage {
             cell.pointee.proposal.rejectedUntil = moment &+ terms.actionTimeout
             return
         }
-        var evaluation = Evaluation(now: moment)
-        evaluation.ready = cell.pointee.ready >= 0 ? cell.pointee.ready : terms.initial
-        evaluation.base = cell.pointee.action.isInFlight ? cell.pointee.action.to : evaluation.ready
-        evaluation.propose(cell.pointee, terms)
-        evaluation.desired = wanted
-        guard wanted != evaluation.base else { return }
-        let account = Account(cell: cell.pointee, evaluation: evaluation, terms: terms, names: names, command: nil)
-        _ = issue(slot, account, into: out)
+        evaluate(slot, now: moment, .approval(wanted, serial), into: out)
     }
 
     /// The slot with the open proposal of that id.

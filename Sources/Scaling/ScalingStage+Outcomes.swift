@@ -31,6 +31,24 @@ extension ScalingStage {
         }
     }
 
+    /// What telemetry says of the ready units; `time` is when they were counted. An action under way has come true when
+    /// they have reached its number since, whether or not its actuator says so. Where nobody acts, recorded units are
+    /// those of another rule and only a beginning.
+    mutating func takeUnits(_ slot: Int, _ units: Int32, at time: Int64, into out: Emitter) {
+        let cell = cells.write(slot)
+        if settings.actuation == .assumed {
+            if cell.pointee.ready < 0 { cell.pointee.ready = units }
+            return
+        }
+        guard cell.pointee.believesUnits(at: time) else { return }
+        cell.pointee.ready = units
+        cell.pointee.readyAt = time
+        let action = cell.pointee.action
+        guard action.isInFlight, time > action.issuedAt else { return }
+        let hasCome = action.to > action.from ? units >= action.to : units <= action.to
+        if hasCome { complete(slot, at: time, ready: nil, into: out) }
+    }
+
     /// The `action` of an outcome's JSON.
     private func actionNamed(in text: UnsafeRawBufferPointer) -> [UInt8]? {
         do throws(ScalingError) {

@@ -145,7 +145,11 @@ extension ScalingStage {
         cell.pointee.flags &= ~ResourceCell.gone
         let units = Replicas.count(Double(entry.numbers[ForecastNumbers.readyUnits]))
         cell.pointee.view.countsUnits = (units ?? 0) > 0 ? 1 : 0
-        if let units, cell.pointee.believesUnits(at: time) { cell.pointee.ready = units }
+        if let units {
+            let age = Double(entry.numbers[ForecastNumbers.unitsAgeSeconds])
+            let moment = age.magnitude < 1e9 ? time &- Int64((age * 1_000).rounded()) : time
+            takeUnits(slot, units, at: moment, into: out)
+        }
         let now = max(time, reached)
         // An hour backwards is a clock that was wrong before, not lateness.
         guard isRefresh || now >= cell.pointee.nextDue || now < cell.pointee.evaluatedAt &- 3_600_000 else { return }
@@ -160,8 +164,7 @@ extension ScalingStage {
         if terms.metric != 0 {
             guard terms.metric == entry.object else { return false }
         } else {
-            let rank = DecisionMetric.rank(
-                ForecastCode(raw: entry.code).role, declaresCapacity: terms.capacityPerReplica > 0)
+            let rank = rank(entry.code, terms)
             guard rank > cell.pointee.metricRank else { return false }
             cells.write(slot).pointee.metricRank = rank
         }
@@ -169,6 +172,12 @@ extension ScalingStage {
         written.pointee.metric = entry.object
         written.pointee.view = View()
         return true
+    }
+
+    private func rank(_ code: UInt32, _ terms: PolicyTerms) -> UInt32 {
+        DecisionMetric.rank(
+            ForecastCode(raw: code).role, declaresCapacity: terms.capacityPerReplica > 0,
+            takesUnknown: settings.takesUnknownMetrics)
     }
 
     private mutating func receiveGone(_ entry: Entry) {
@@ -246,8 +255,7 @@ extension ScalingStage {
         cell.pointee.flags |= ResourceCell.policyChanged
         cell.pointee.nextDue = .min
         guard cell.pointee.metric != 0 else { return }
-        let rank = DecisionMetric.rank(
-            ForecastCode(raw: cell.pointee.view.code).role, declaresCapacity: terms.capacityPerReplica > 0)
+        let rank = rank(cell.pointee.view.code, terms)
         let suits = terms.metric != 0 ? terms.metric == cell.pointee.metric : rank > 0
         cell.pointee.metricRank = terms.metric != 0 ? 0 : rank
         if !suits {

@@ -39,7 +39,7 @@ struct Account {
 
     /// One sentence: what asks for the number, and what changed it on the way.
     var reason: String {
-        var text = cause
+        var text = evaluation.isApproved ? "\(owner) approved: \(cause)" : cause
         if evaluation.abstention == .none, !evaluation.usesForecast, evaluation.driver != .manual { text += distrust }
         for index in 0..<evaluation.stepCount {
             let step = evaluation.steps[index]
@@ -85,6 +85,7 @@ struct Account {
         case .stale: return "\(metric) is stale; \(evaluation.base) stay, as silence is no sign of low demand"
         case .missing: return "\(metric) is missing; \(evaluation.base) stay, as absence is no sign of low demand"
         case .noLevel: return "\(metric) has no level; \(evaluation.base) stay"
+        case .noUnits: return "nobody has said how many units are ready, so there is no number to change"
         case .noCapacity: return "no capacity per replica is declared, so \(metric) says nothing about replicas"
         case .none: break
         }
@@ -138,6 +139,7 @@ struct Account {
         case .sharedBudget: return "\(after), all that the shared budget has left"
         case .actionInFlight: return "\(after) until the action under way has ended"
         case .rejected: return "\(after), as the proposal was rejected"
+        case .approval: return "only \(after), as no more was approved"
         }
     }
 
@@ -146,6 +148,7 @@ struct Account {
     /// What the world would have to do for another number.
     var whatWouldChange: String {
         guard evaluation.capacity > 0 else { return "a policy with capacityPerReplica" }
+        if evaluation.abstention == .noUnits { return "a supply metric or an outcome that says how many are ready" }
         if evaluation.abstention != .none { return "a fresh sample of \(metric)" }
         let count = Double(evaluation.desired)
         if terms.usesThresholds {

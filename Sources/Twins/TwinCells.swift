@@ -39,6 +39,11 @@ struct ResourceCell: BitwiseCopyable {
     var isGone: UInt8 = 0
 
     init(name: UInt32) { self.name = name }
+
+    /// Seconds from the last word on ready units to `time`; NaN before there is one.
+    func unitsAgeSeconds(at time: Int64) -> Float {
+        supplyTime == .min ? .nan : Float(Double(time &- supplyTime) / 1_000)
+    }
 }
 
 /// One metric of a twin.

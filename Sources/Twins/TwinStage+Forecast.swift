@@ -24,6 +24,7 @@ extension TwinStage {
         numbers[ForecastNumbers.horizonCount] = Float(plan.count)
         numbers[ForecastNumbers.readyUnits] = twin.pointee.readyUnits
         numbers[ForecastNumbers.sampleCount] = Float(cell.pointee.model.steps)
+        numbers[ForecastNumbers.unitsAgeSeconds] = twin.pointee.unitsAgeSeconds(at: cell.pointee.lastTime)
         for horizon in 0..<plan.count {
             let block = numbers + ForecastNumbers.block(horizon)
             block[0] = horizons[horizon]

@@ -78,7 +78,7 @@ struct TestEntry: Equatable {
             kind: .forecast,
             code: ForecastCode(quality: quality, role: .demand, isDistrusted: distrusted, isYoung: young).raw,
             resource: resource, object: metric, time: time, value: value,
-            numbers: [residual, residual, 60, 0, .nan, samples])
+            numbers: [residual, residual, 60, 0, .nan, samples, .nan])
     }
 }
 

@@ -97,9 +97,9 @@ import TwinCore
         let run = try Self.run(entries)
         let outlooks = run.entries.filter { $0.entry.kind == .outlook }
         #expect(outlooks.count == 50)
-        #expect(outlooks.allSatisfy { $0.partition == 1 && $0.entry.numbers.count == 6 + 9 * 5 })
+        #expect(outlooks.allSatisfy { $0.partition == 1 && $0.entry.numbers.count == 7 + 9 * 5 })
         let first = outlooks[0].entry
-        for index in 0..<46 where !first.numbers[index].isNaN {
+        for index in 0..<47 where !first.numbers[index].isNaN {
             #expect(first.numbers[index] == entries[0].numbers[index])
         }
     }
@@ -190,7 +190,7 @@ import TwinCore
     @Test func `cells have no padding and every setting is part of the fingerprint`() {
         #expect(MemoryLayout<NodeCell>.size == 320 && MemoryLayout<NodeCell>.stride == 320)
         #expect(MemoryLayout<EdgeCell>.size == 40 && MemoryLayout<EdgeCell>.stride == 40)
-        #expect(MemoryLayout<ForecastCell>.size == 432 && MemoryLayout<ForecastCell>.stride == 432)
+        #expect(MemoryLayout<ForecastCell>.size == 440 && MemoryLayout<ForecastCell>.stride == 440)
         func digest(_ change: (inout PropagationSettings) -> Void) -> UInt64 {
             var settings = PropagationSettings()
             change(&settings)

@@ -39,7 +39,7 @@ struct TestEntry: Equatable {
         horizons: [Int] = [60, 300, 900, 1_800, 3_600], role: MetricRole = .demand, quality: DataQuality = .fresh,
         young: Bool = false
     ) -> TestEntry {
-        var numbers: [Float] = [0, 0, 60, Float(horizons.count), .nan, 1_000]
+        var numbers: [Float] = [0, 0, 60, Float(horizons.count), .nan, 1_000, .nan]
         for horizon in horizons {
             let mean = value * (1 + change * Double(horizon) / 3_600)
             numbers.append(Float(horizon))

@@ -24,6 +24,8 @@ struct Outlook {
     var role = MetricRole.demand
     var level = 100.0
     var ready: Float = .nan
+    /// How old the word on ready units is.
+    var unitsAge: Float = 0
     var quality = DataQuality.fresh
     var distrusted = false
     var young = false
@@ -43,7 +45,7 @@ struct Outlook {
     }
 
     func at(_ seconds: Int64) -> Said {
-        var numbers: [Float] = [0, 0, 60, Float(horizons.count), ready, 1_000]
+        var numbers: [Float] = [0, 0, 60, Float(horizons.count), ready, 1_000, unitsAge]
         for horizon in horizons {
             numbers += [horizon.seconds, horizon.mean]
             numbers += spread.map { horizon.mean * (1 + $0) }

@@ -100,7 +100,7 @@ import Testing
         #expect(answer.map(\.kind) == ["policyRejected"])
         #expect(answer[0].text("reason")?.contains("'mode' is 'bold'") == true)
         #expect(answer[0].text("policy") == "p" && answer[0].key == "p")
-        let written = try decider.feed([Outlook.flat(450, forecast: 450).at(1_000)])
+        let written = try decider.feed([Outlook.flat(450, forecast: 450, ready: 1).at(1_000)])
         #expect(written.actions.first?.int("to") == 5)
         #expect((written.decisions.first?.nested("policy", "version") as? Int) == 1)
     }
@@ -121,9 +121,9 @@ import Testing
             policy("p", version: 5, act), policy("p", version: 4, #"{"mode":"observe"}"#),
             policy("p", version: 5, "{}"),
         ])
-        #expect(try decider.feed([Outlook.flat(900, forecast: 900).at(1_000)]).actions.first?.int("to") == 3)
+        #expect(try decider.feed([Outlook.flat(900, forecast: 900, ready: 1).at(1_000)]).actions.first?.int("to") == 3)
         try decider.feed([policy("p", version: 6, ""), policy("p", version: 5, act)])
-        #expect(try decider.feed([Outlook.flat(9_000, forecast: 9_000).at(2_000)]).actions.isEmpty)
+        #expect(try decider.feed([Outlook.flat(9_000, forecast: 9_000, ready: 3).at(2_000)]).actions.isEmpty)
     }
 
     @Test func `policies without a version follow each other, and a tombstone deletes any`() throws {
@@ -134,8 +134,8 @@ import Testing
         var time: Int64 = 1_000
         func cap(_ said: Said) throws -> Int? {
             time += 100
-            return try decider.feed([said, Outlook.flat(1_000, forecast: 1_000).at(time)]).decisions.last?.int(
-                "desired")
+            let written = try decider.feed([said, Outlook.flat(1_000, forecast: 1_000, ready: 1).at(time)])
+            return written.decisions.last?.int("desired")
         }
         #expect(try cap(policy("p", version: 0, capped(3))) == 3)
         #expect(try cap(policy("p", version: 0, capped(4))) == 4)
@@ -153,7 +153,8 @@ import Testing
         var time: Int64 = 1_000
         func cap() throws -> Int? {
             time += 100
-            return try decider.feed([Outlook.flat(1_000, forecast: 1_000).at(time)]).decisions.last?.int("desired")
+            let written = try decider.feed([Outlook.flat(1_000, forecast: 1_000, ready: 1).at(time)])
+            return written.decisions.last?.int("desired")
         }
         try decider.feed([
             tags("web", locality: "eu", #"{"class":"service","tags":{"tier":"front","zone":"a"}}"#),

@@ -83,11 +83,11 @@ import TwinCore
 
     @Test func brokenNumbersAreRefusedAndStaleLevelsAreNoHistory() {
         var series = SeriesView(metric: "m", limits: limits())
-        let numbers: [Float] = [0, 0, 60, 5, 3, 1]
+        let numbers: [Float] = [0, 0, 60, 5, 3, 1, 0]
         numbers.withUnsafeBytes { bytes in
             let entry = Entry(
                 kind: .outlook, time: EventTime(milliseconds: Self.start), value: 1,
-                numbers: FloatSlice(start: bytes.baseAddress, count: 6))
+                numbers: FloatSlice(start: bytes.baseAddress, count: 7))
             let isTaken = series.receive(entry, limits: limits())
             #expect(!isTaken)
         }

@@ -44,6 +44,7 @@ struct Pipeline {
                 // Recorded telemetry shows no capacity of ours, and no actuator answers: an action counts as carried
                 // out when the policy's provisioning delay has passed.
                 scaling.actuation = .assumed
+                scaling.takesUnknownMetrics = true
                 tasks.append(
                     (.outlooks, StageName.scalingDecider.text,
                         try FrameTask<ScalingStage>(setting(.scalingDecider, .outlooks), settings: scaling)))

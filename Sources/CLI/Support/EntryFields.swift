@@ -117,6 +117,7 @@ struct EntryFields {
         add("stepSeconds", header(ForecastNumbers.stepSeconds))
         add("readyUnits", header(ForecastNumbers.readyUnits))
         add("samples", header(ForecastNumbers.sampleCount))
+        add("unitsAgeSeconds", header(ForecastNumbers.unitsAgeSeconds))
         let horizons = (0..<count).map { horizon in
             let block = ForecastNumbers.block(horizon)
             return Horizon(
