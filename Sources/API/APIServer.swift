@@ -58,17 +58,23 @@ struct APIServer {
             limiter: RateLimiter(
                 requestsPerSecond: configuration.number("api.limits.requestsPerSecond"),
                 burst: configuration.number("api.limits.burst")),
-            audit: try AuditLog(path: audit.isEmpty ? nil : audit, log: log), files: try Self.files(configuration),
-            document: try Self.document(), monitor: monitor,
+            audit: try AuditLog(path: audit.isEmpty ? nil : audit, log: log),
+            files: try Self.files(configuration, log: log), document: try Self.document(), monitor: monitor,
             previews: Previews(KafkaRecordedSource(configuration)))
         builder = try Self.builder(configuration)
     }
 
-    private static func files(_ configuration: ProgramConfiguration) throws(StageFailure) -> StaticFiles {
+    private static func files(_ configuration: ProgramConfiguration, log: Logger) throws(StageFailure) -> StaticFiles {
         let folder = configuration.text("api.dashboard")
-        if !folder.isEmpty { return try StaticFiles(folder: folder) }
-        guard let own = StaticFiles.resource("Dashboard") else { return StaticFiles() }
-        return try StaticFiles(folder: own)
+        guard let root = folder.isEmpty ? StaticFiles.resource("Dashboard") : folder else { return StaticFiles() }
+        var files = try StaticFiles(folder: root)
+        let d3 = configuration.text("api.d3")
+        if !files.add(script: "lib/d3.min.js", from: d3) {
+            log.warning(
+                "the dashboard will show nothing, as d3 cannot be read",
+                metadata: ["file": "\(d3)", "hint": "install Debian's node-d3, or give api.d3"])
+        }
+        return files
     }
 
     private static func document() throws(StageFailure) -> [UInt8] {

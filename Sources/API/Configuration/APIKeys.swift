@@ -14,6 +14,9 @@ enum APIKeys {
         ConfigurationKey(
             "api.dashboard", .text, default: "", "Folder of the dashboard's files; empty: those built in."),
         ConfigurationKey(
+            "api.d3", .text, default: "/usr/share/nodejs/d3/dist/d3.min.js",
+            "The drawing library of the dashboard, d3 for browsers in one file, where Debian's node-d3 puts it."),
+        ConfigurationKey(
             "api.addressFile", .text, default: "", "File that the address is written to once the server listens."),
         ConfigurationKey("api.cors.origin", .text, default: "", "Origin that may call from browsers; empty: none."),
     ]

@@ -57,6 +57,15 @@ struct StaticFiles: Sendable {
         }
     }
 
+    /// Adds a script that stands elsewhere, under a path of its own; false if it cannot be read.
+    mutating func add(script path: String, from file: String) -> Bool {
+        guard let data = FileManager.default.contents(atPath: file), data.count <= Self.bytesMax,
+            let type = Self.types["js"]
+        else { return false }
+        files[path] = StaticFile(type: type, bytes: [UInt8](data))
+        return true
+    }
+
     /// By path without the slash before it; the empty one is `index.html`.
     subscript(path: String) -> StaticFile? { files[path.isEmpty ? "index.html" : path] }
 

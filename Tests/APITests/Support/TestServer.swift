@@ -81,7 +81,10 @@ struct TestServer {
         return (role, made.token, made.line)
     }
 
-    init(access: Access = .open, origin: String? = nil, requestsPerSecond: Double = 1_000_000) throws {
+    init(
+        access: Access = .open, origin: String? = nil, requestsPerSecond: Double = 1_000_000,
+        files: StaticFiles = StaticFiles()
+    ) throws {
         sink = LoopSink(store)
         var settings = APISettings()
         settings.corsOrigin = origin
@@ -90,7 +93,7 @@ struct TestServer {
             settings: settings, store: store, hub: StreamHub(store), sink: sink, access: access,
             limiter: RateLimiter(requestsPerSecond: requestsPerSecond, burst: requestsPerSecond),
             audit: try AuditLog(path: nil, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }),
-            files: StaticFiles(), document: [UInt8](document), monitor: HealthyPipeline(),
+            files: files, document: [UInt8](document), monitor: HealthyPipeline(),
             previews: Previews(RecordedSine()))
         responder = Responder(services)
     }
@@ -101,10 +104,11 @@ struct TestServer {
         return try TestServer(access: Access(tokens: file))
     }
 
-    static var documentURL: URL {
-        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Sources/API/openapi.yaml")
-    }
+    /// The folder of the module's sources.
+    static let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Sources/API")
+
+    static var documentURL: URL { sources.appendingPathComponent("openapi.yaml") }
 
     /// Runs the body with a client.
     func test(_ body: @Sendable (TestRequester) async throws -> Void) async throws {

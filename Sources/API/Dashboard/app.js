@@ -1,0 +1,185 @@
+// The shell around all pages: navigation, who is signed in, whether what is shown is live.
+
+import { h, replace, text } from "./parts/dom.js";
+import { get, session, path } from "./parts/api.js";
+import { live } from "./parts/live.js";
+import { hour, second, date } from "./parts/format.js";
+import { failure, loading } from "./parts/ui.js";
+import { signIn } from "./pages/signin.js";
+import { fleet } from "./pages/fleet.js";
+import { twin } from "./pages/twin.js";
+import { graph } from "./pages/graph.js";
+import { decisions } from "./pages/decisions.js";
+import { policies } from "./pages/policies.js";
+import { events } from "./pages/events.js";
+import { drift } from "./pages/drift.js";
+import { pipeline } from "./pages/pipeline.js";
+
+const pages = [
+  { name: "fleet", title: "Fleet", show: fleet },
+  { name: "twins", title: "Twin", show: twin, isHidden: true },
+  { name: "graph", title: "Graph", show: graph },
+  { name: "decisions", title: "Decisions", show: decisions },
+  { name: "policies", title: "Policies", show: policies },
+  { name: "events", title: "Planned events", show: events },
+  { name: "drift", title: "Drift", show: drift },
+  { name: "pipeline", title: "Pipeline", show: pipeline },
+];
+
+const main = h("main", { id: "main" });
+const banner = h("div", { class: "banner", role: "status" });
+const lineText = h("span", { class: "line-text" });
+const line = h("p", { class: "line" }, h("i", { class: "dot", "aria-hidden": "true" }), lineText);
+const waiting = h("span", { class: "count" });
+const links = pages.filter((page) => !page.isHidden).map((page) =>
+  h("a", { href: `#/${page.name}`, "data-page": page.name }, page.title,
+    page.name === "decisions" && waiting));
+const who = h("span", { class: "who" });
+const out = h("button", { class: "quiet", onclick: leave }, "Sign out");
+let leavePage = null;
+let me = { name: "", role: "viewer", authenticated: false };
+
+const search = h("form", {
+  class: "find", role: "search",
+  onsubmit: (event) => {
+    event.preventDefault();
+    const name = event.target.elements.q.value.trim();
+    if (name) go(name);
+  },
+}, h("input", {
+  name: "q", type: "search", placeholder: "Find a twin", "aria-label": "Find a twin", list: "twin-names",
+  autocomplete: "off", spellcheck: "false", oninput: suggest,
+}), h("datalist", { id: "twin-names" }));
+
+document.body.prepend(
+  h("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); main.querySelector("h1")?.focus(); } },
+    "Skip to content"),
+  h("div", { class: "side" },
+    h("a", { class: "brand", href: "#/fleet" }, h("img", { src: "icon.svg", alt: "", width: 24, height: 24 }), "Twinscale"),
+    search,
+    h("nav", { "aria-label": "Pages" }, links),
+    h("div", { class: "side-foot" }, line,
+      h("div", { class: "side-row" }, who, out,
+        h("button", {
+          class: "quiet", title: "Light or dark", onclick: () => window.twinscaleTheme.toggle(),
+        }, "Theme")))),
+  h("div", { class: "stage" }, banner, main));
+
+async function suggest(event) {
+  const part = event.target.value.trim();
+  if (!part) return;
+  try {
+    const page = await get("/v1/twins", { q: part, limit: 8 });
+    replace(document.getElementById("twin-names"), page.items.map((item) => h("option", { value: item.resource })));
+  } catch { /* no suggestions then */ }
+}
+
+async function go(name) {
+  try {
+    const page = await get("/v1/twins", { q: name, limit: 1 });
+    location.hash = `#/twins/${encodeURIComponent(page.items.find((item) => item.resource === name)?.resource
+      ?? page.items[0]?.resource ?? name)}`;
+  } catch {
+    location.hash = `#/twins/${encodeURIComponent(name)}`;
+  }
+}
+
+addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.target.closest("input, textarea, select")) return;
+  event.preventDefault();
+  search.elements.q.focus();
+});
+
+// MARK: the line
+
+function showLine() {
+  const isLive = live.state === "live";
+  line.dataset.state = live.state;
+  const time = Number.isFinite(live.now) ? `${date(live.now)} ${hour(live.now)}` : "";
+  text(lineText, isLive ? (time ? `Live, ${time}` : "Live, no telemetry yet") : live.state === "off" ? "Signed out" : "Not live");
+  document.body.classList.toggle("is-stale", live.state === "lost");
+  if (live.state !== "lost") return replace(banner);
+  const left = Math.max(0, Math.ceil((live.retryAt - Date.now()) / 1000));
+  if (!banner.firstChild) {
+    replace(banner, h("p", null), h("button", { class: "button", onclick: () => live.start() }, "Try now"));
+  }
+  text(banner.firstChild,
+    `The connection is lost. What you see is of ${second(live.now)}; trying again${left ? ` in ${left} s` : ""}.`);
+}
+
+live.on("state", showLine);
+live.on("fleet", (report) => {
+  showLine();
+  showWaiting(report.proposals);
+});
+setInterval(() => { if (live.state === "lost") showLine(); }, 1000);
+
+function showWaiting(number) {
+  text(waiting, number > 0 ? String(number) : "");
+  waiting.setAttribute("aria-label", number > 0 ? `${number} wait for approval` : "");
+}
+
+// MARK: routes
+
+function route() {
+  const [place, query] = location.hash.replace(/^#\/?/, "").split("?");
+  const [name, ...rest] = place.split("/");
+  let params = [];
+  try { params = rest.map(decodeURIComponent); } catch { /* a link that is none */ }
+  return { page: pages.find((page) => page.name === name) ?? pages[0], params, query: new URLSearchParams(query) };
+}
+
+async function show() {
+  leavePage?.abort();
+  leavePage = new AbortController();
+  const { signal } = leavePage;
+  const { page, params, query } = route();
+  for (const link of links) {
+    if (link.dataset.page === page.name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  live.follow(page.name === "twins" && params[0] ? [params[0]] : []);
+  document.title = `${page.title} · Twinscale`;
+  replace(main, loading(6));
+  main.className = `page-${page.name}`;
+  scrollTo(0, 0);
+  try {
+    await page.show({ root: main, params, query, signal, me });
+  } catch (error) {
+    if (signal.aborted) return;
+    if (!("status" in error)) console.error(error);
+    replace(main, failure(error, show));
+  }
+  if (!signal.aborted) main.querySelector("h1")?.focus({ preventScroll: true });
+}
+
+async function start() {
+  if (!window.d3) {
+    return replace(main, failure(new Error(
+      "The drawing library d3 is not beside the server. Install Debian's package node-d3, or name its file with api.d3.")));
+  }
+  try {
+    me = await get(path("me"));
+  } catch (error) {
+    if (error.status === 401) return;
+    return replace(main, failure(error, start));
+  }
+  text(who, me.authenticated ? `${me.name}, ${me.role}` : "No sign-in");
+  out.hidden = !me.authenticated;
+  live.start();
+  await show();
+}
+
+function leave() {
+  session.token = null;
+  live.stop();
+  session.onUnauthorized();
+}
+
+session.onUnauthorized = () => {
+  leavePage?.abort();
+  live.stop();
+  signIn(main, start);
+};
+addEventListener("hashchange", () => { if (live.state !== "off") show(); });
+start();

@@ -1,0 +1,143 @@
+import { h, replace, text } from "../parts/dom.js";
+import { get, path } from "../parts/api.js";
+import { live } from "../parts/live.js";
+import { at, count, duration, moment, number, plural, second, unknown, when } from "../parts/format.js";
+import { badge, empty, failure, head, load, section, Stat, stats, throttle } from "../parts/ui.js";
+
+const letterMax = 50;
+const flow = ["normalizer", "twin-updater", "drift-detector", "graph-propagator", "scaling-decider"];
+
+/** How the machine itself is. */
+export async function pipeline({ root, signal, me }) {
+  const page = new PipelinePage(signal, me);
+  await load(root, signal, () => page.read(), () => page.show(root), 8);
+}
+
+class PipelinePage {
+  constructor(signal, me) { Object.assign(this, { signal, me }); }
+
+  async read() {
+    const [state, letters] = await Promise.all([
+      get(path("pipeline"), {}, this.signal), get(path("deadletters"), { limit: letterMax }, this.signal),
+    ]);
+    Object.assign(this, { state, letters });
+  }
+
+  show(root) {
+    this.title = h("span");
+    this.figures = {
+      lag: new Stat("Records behind", "Over all stages"), watermark: new Stat("Watermark", "Event time reached; the slowest stage's watermark"),
+      snapshot: new Stat("Oldest snapshot"), dead: new Stat("Dead letters", "Records that no stage could understand, since the server started"),
+      twins: new Stat("Twins"), series: new Stat("Series"), edges: new Stat("Edges"), clients: new Stat("Live listeners"),
+    };
+    this.stages = h("ol", { class: "flow" });
+    this.tables = h("div", { class: "stack" });
+    this.topics = h("div", { class: "scroll" });
+    this.lettersPlace = h("div");
+    this.auditPlace = h("div");
+    replace(root, head(this.title, "Lag, watermarks and snapshots of the five stages, and what none of them could read."),
+      stats(...Object.values(this.figures)),
+      section("Stages", {}, this.stages),
+      section("Dead letters", {}, this.lettersPlace),
+      h("div", { class: "halves" }, section("Partitions", {}, this.tables),
+        section("What the views read", {}, this.topics)),
+      this.me.role === "admin" && section("Who did what", { note: "through this server" }, this.auditPlace));
+    this.draw();
+    this.readAudit();
+    const refresh = throttle(async () => {
+      await this.read();
+      if (!this.signal.aborted) this.draw();
+    }, 2000, this.signal);
+    const timer = setInterval(() => { if (live.state === "live" && !document.hidden) refresh(); }, 2000);
+    this.signal.addEventListener("abort", () => clearInterval(timer));
+    live.on("deadletter", refresh, this.signal);
+  }
+
+  draw() {
+    const { state, figures } = this;
+    const lag = state.stages.reduce((sum, stage) => sum + (stage.lag ?? 0), 0);
+    const marks = state.stages.map((stage) => at(stage.watermark)).filter(Number.isFinite);
+    const ages = state.stages.map((stage) => stage.snapshot?.ageSeconds).filter((age) => typeof age === "number");
+    text(this.title, state.ready ? "The pipeline is well" : "The pipeline is not ready");
+    replace(this.title.parentNode.nextSibling, state.ready ? "Lag, watermarks and snapshots of the five stages, and what none of them could read."
+      : badge(state.reason ?? "no reason given", "danger"));
+    figures.lag.set(count(lag), "", lag > 10_000 ? "warn" : "");
+    figures.watermark.set(marks.length ? second(Math.min(...marks)) : unknown);
+    figures.snapshot.set(ages.length ? duration(Math.max(...ages)) : unknown, ages.length ? "" : "none seen");
+    figures.dead.set(count(state.views.deadLetters), "", state.views.deadLetters > 0 ? "warn" : "");
+    figures.twins.set(count(state.views.resources));
+    figures.series.set(count(state.views.series));
+    figures.edges.set(count(state.views.edges));
+    figures.clients.set(count(state.views.streamClients));
+    const byName = new Map(state.stages.map((stage) => [stage.stage, stage]));
+    replace(this.stages, flow.filter((name) => byName.has(name)).map((name) => this.stage(byName.get(name))));
+    replace(this.tables, state.stages.map((stage) => this.partitions(stage)));
+    replace(this.topics, h("table", null,
+      h("thead", null, h("tr", null, h("th", { scope: "col" }, "Topic"), h("th", { scope: "col", class: "num" }, "Read"), h("th", { scope: "col", class: "num" }, "Behind"))),
+      h("tbody", null, state.topics.map((topic) => h("tr", null, h("td", null, topic.topic), h("td", { class: "num" }, count(topic.records)),
+        h("td", { class: "num" }, count(topic.behind))))),
+    ), (state.views.refused > 0 || state.views.malformed > 0) && h("p", { class: "note" },
+      `${count(state.views.refused)} things beyond a declared limit, ${count(state.views.malformed)} records unreadable.`));
+    this.drawLetters();
+  }
+
+  stage(stage) {
+    const isBehind = stage.lag > 1000;
+    return h("li", { class: `flow-stage${stage.lag === null ? " is-unknown" : isBehind ? " is-behind" : ""}` },
+      h("h3", null, stage.stage),
+      h("dl", { class: "pairs" },
+        h("dt", null, "behind"), h("dd", null, count(stage.lag)),
+        h("dt", null, "watermark"), h("dd", { title: moment(stage.watermark) }, stage.watermark ? second(stage.watermark) : unknown),
+        h("dt", null, "snapshot"), h("dd", null, stage.snapshot ? `${duration(stage.snapshot.ageSeconds)} old` : unknown)));
+  }
+
+  partitions(stage) {
+    const open = this.openStages ??= new Set();
+    const details = h("details", {
+      open: open.has(stage.stage), ontoggle: (event) => open[event.target.open ? "add" : "delete"](stage.stage),
+    }, h("summary", null, stage.stage, h("span", { class: "muted" }, ` ${plural(stage.partitions.length, "partition")}`)),
+    h("table", null,
+      h("thead", null, h("tr", null, h("th", { scope: "col" }, "Partition"), ["Committed", "End", "Behind"].map((name) => h("th", { scope: "col", class: "num" }, name)))),
+      h("tbody", null, stage.partitions.map((one) => h("tr", null, h("td", null, `${one.topic} ${one.partition}`),
+        h("td", { class: "num" }, count(one.committed)), h("td", { class: "num" }, count(one.end)), h("td", { class: "num" }, count(one.lag)))))));
+    return details;
+  }
+
+  drawLetters() {
+    const { items, total } = this.letters;
+    const key = `${total} ${items[0]?.id}`;
+    if (key === this.drawnLetters) return;
+    this.drawnLetters = key;
+    if (items.length === 0) return replace(this.lettersPlace, empty("No dead letters", "Every record was understood."));
+    replace(this.lettersPlace, h("div", { class: "scroll" }, h("table", null,
+      h("thead", null, h("tr", null, ["Why", "From", "What it was"].map((name) => h("th", { scope: "col" }, name)))),
+      h("tbody", null, items.map((letter) => h("tr", null, h("td", null, letter.reason),
+        h("td", { class: "nowrap muted" }, `${letter.topic} ${letter.partition} @ ${letter.offset}`),
+        h("td", null, h("code", { class: "raw" }, readable(letter.value)))))))));
+  }
+
+  async readAudit() {
+    if (this.me.role !== "admin") return;
+    try {
+      const { items } = await get(path("audit"), { limit: 50 }, this.signal);
+      replace(this.auditPlace, items.length === 0 ? empty("Nothing yet") : h("div", { class: "scroll" }, h("table", null,
+        h("thead", null, h("tr", null, ["At", "Who", "What", "Answer", ""].map((name) => h("th", { scope: "col" }, name)))),
+        h("tbody", null, items.map((one) => h("tr", null, h("td", { class: "nowrap", title: moment(one.time) }, when(one.time, Date.now())),
+          h("td", null, `${one.who}, ${one.role}`), h("td", null, h("code", null, `${one.method} ${one.path}`)),
+          h("td", null, badge(String(one.status), one.status < 400 ? "ok" : "danger")), h("td", { class: "muted" }, one.detail ?? "")))))));
+    } catch (error) {
+      if (error.name !== "AbortError") replace(this.auditPlace, failure(error, () => this.readAudit()));
+    }
+  }
+}
+
+/** The bytes of a record as far as they are text. */
+function readable(base64) {
+  if (!base64) return "";
+  try {
+    const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+    return new TextDecoder().decode(bytes).slice(0, 400);
+  } catch {
+    return base64;
+  }
+}
