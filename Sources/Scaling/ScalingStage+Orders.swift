@@ -75,7 +75,7 @@ extension ScalingStage {
         do throws(ScalingError) {
             command = try Command.parse(entry.text, names: names)
         } catch {
-            tally.commandsRefused &+= 1
+            tally.commandsRejected &+= 1
             if isSpokesman(for: entry.text) {
                 answer(nil, subject: 0, error.reason, at: entry.time.milliseconds, into: out)
             }
@@ -190,7 +190,7 @@ extension ScalingStage {
     private mutating func refuse(
         _ command: Command, subject: NameID, _ why: String, at time: Int64, into out: Emitter
     ) {
-        tally.commandsRefused &+= 1
+        tally.commandsRejected &+= 1
         answer(command, subject: subject, why, at: time, into: out)
     }
 

@@ -43,7 +43,7 @@ package struct ScalingStage: Stage, ~Copyable {
         var policiesRejected: UInt64 = 0
         var policiesOld: UInt64 = 0
         var commandsRepeated: UInt64 = 0
-        var commandsRefused: UInt64 = 0
+        var commandsRejected: UInt64 = 0
         var commandsElsewhere: UInt64 = 0
     }
 
@@ -97,7 +97,7 @@ package struct ScalingStage: Stage, ~Copyable {
             StageCounter("resourcesRefused", tally.resourcesRefused), StageCounter("tagsDropped", tally.tagsDropped),
             StageCounter("policiesRejected", tally.policiesRejected), StageCounter("policiesOld", tally.policiesOld),
             StageCounter("commandsRepeated", tally.commandsRepeated),
-            StageCounter("commandsRefused", tally.commandsRefused),
+            StageCounter("commandsRejected", tally.commandsRejected),
             StageCounter("commandsElsewhere", tally.commandsElsewhere),
         ]
     }

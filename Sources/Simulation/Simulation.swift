@@ -20,6 +20,7 @@ package final class AnyTask: TaskLogic {
     package func freeze() -> StateWriter { base.freeze() }
     package var watermark: EventTime? { base.watermark }
     package var stageCounters: [StageCounter] { base.stageCounters }
+    package var upstream: Senders? { base.upstream }
 }
 
 /// What a simulation needs to know of the pipeline.

@@ -152,6 +152,8 @@ package final class FrameTask<S: Stage & ~Copyable>: TaskLogic {
         ]
     }
 
+    package var upstream: Senders? { senders }
+
     /// For tests and the backtest: the stage itself, borrowed.
     package func withStage<R>(_ body: (borrowing S) -> R) -> R { body(stage) }
 }

@@ -36,9 +36,14 @@ package enum TaskFault: Error, Equatable {
 }
 
 /// A number that a stage counts, for metrics and status.
+///
+/// `…Rejected` counts what was not valid. `…Refused`, `…Evicted` and `oversize` count what a declared limit kept out.
 package struct StageCounter: Sendable, Equatable {
     package let name: String
     package let value: UInt64
+
+    /// It counts what a declared limit kept out.
+    package var isLimit: Bool { name.hasSuffix("Refused") || name.hasSuffix("Evicted") || name == "oversize" }
 
     package init(_ name: String, _ value: UInt64) {
         self.name = name
@@ -67,6 +72,13 @@ package protocol TaskLogic: AnyObject {
 
     /// What the stage has counted since it started.
     var stageCounters: [StageCounter] { get }
+
+    /// Those whose frames it reads; nil where it reads raw records.
+    var upstream: Senders? { get }
+}
+
+extension TaskLogic {
+    package var upstream: Senders? { nil }
 }
 
 /// A pure stage over an inbox of frames: what the five model stages but the normalizer implement.

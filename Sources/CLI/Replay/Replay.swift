@@ -10,8 +10,6 @@ import TwinCore
 /// Prepares a replay, runs it, and says what came of it.
 struct Replay {
     private static let timeoutMilliseconds = 15_000
-    /// How long a chain must be at rest to count as done.
-    private static let restSeconds = 2.0
 
     private let options: ReplayCommand
     private let live: TopicNaming
@@ -34,6 +32,13 @@ struct Replay {
     }
 
     private func isWrittenHere(_ topic: TopicName) -> Bool { isChain && outputs.contains(topic) }
+
+    /// The inboxes that are written by this replay itself, by stage.
+    private var innerInboxes: [StageName: [TopicName]] {
+        var inner: [StageName: [TopicName]] = [:]
+        for stage in options.stages { inner[stage] = Topology.inboxes(of: stage).filter { isWrittenHere($0) } }
+        return inner
+    }
 
     func run() throws -> ReplayReport {
         let admin = try Admin(properties: options.broker.properties)
@@ -189,7 +194,7 @@ struct Replay {
             guard let board = boards[stage] else { continue }
             let runner = ReplayRunner(
                 board: board, inboxNaming: stage == .normalizer || !isChain ? live : parallel,
-                ranges: ranges[stage] ?? [:], live: try liveStore(stage))
+                ranges: ranges[stage] ?? [:], live: try liveStore(stage), resumes: options.resume)
             let thread = Thread { Self.run(stage, arguments, runner, board) }
             thread.stackSize = 16 << 20
             thread.start()
@@ -221,26 +226,25 @@ struct Replay {
         return try SnapshotAccess.open(store, options.broker)
     }
 
-    /// Until every stage has ended. In a chain those behind the normalizer are told when all is at rest.
+    /// Until every stage has ended. In a chain those behind the normalizer are told when nothing is on its way.
     private func wait(_ boards: [StageName: ReplayBoard]) throws {
         let bar = ProgressBar("replaying", isWanted: !options.json)
-        var restSince: Date?
-        var lastRead = -1
+        var chainEnd = ChainEnd(options.broker, naming: parallel, inboxes: innerInboxes)
+        var isTold = !isChain
         while true {
-            let states = options.stages.compactMap { boards[$0]?.current }
-            if let failure = states.compactMap(\.failure).first {
+            let states = boards.mapValues(\.current)
+            if let failure = states.values.compactMap(\.failure).first {
                 for board in boards.values { board.requestStop() }
                 bar.end()
                 throw ToolError(failure)
             }
-            if states.allSatisfy(\.hasEnded) { break }
-            let read = states.reduce(0) { $0 + $1.recordsRead }
-            bar.show(states[0].done, of: states[0].total, "\(read) records")
-            let isAtRest = states[0].hasEnded && states.dropFirst().allSatisfy(\.isIdle) && read == lastRead
-            lastRead = read
-            restSince = isAtRest ? restSince ?? Date() : nil
-            if let restSince, Date().timeIntervalSince(restSince) >= Self.restSeconds {
-                for board in boards.values { board.requestStop() }
+            if states.values.allSatisfy(\.hasEnded) { break }
+            if let first = options.stages.first.flatMap({ states[$0] }) {
+                bar.show(first.done, of: first.total, "\(states.values.reduce(0) { $0 + $1.recordsRead }) records")
+                if !isTold, first.hasEnded, try chainEnd.isReached(states.mapValues(\.settled)) {
+                    isTold = true
+                    for board in boards.values { board.requestStop() }
+                }
             }
             usleep(50_000)
         }

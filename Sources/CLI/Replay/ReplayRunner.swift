@@ -14,8 +14,8 @@ final class ReplayBoard: Sendable {
         var total = 0
         var recordsRead = 0
         var recordsWritten = 0
-        /// Caught up with everything there is, and all of it committed.
-        var isIdle = false
+        /// Up to where each partition was read when last everything read was committed, with all that it caused.
+        var settled: [TopicPartition: Int64] = [:]
         var hasEnded = false
         var failure: String?
         var recoveries: [TaskID: Start] = [:]
@@ -49,6 +49,8 @@ struct ReplayRunner: StageVisitor {
     let ranges: [TopicPartition: ReplayRange]
     /// Where to look for snapshots of the live tasks; nil: begin without.
     let live: (any SnapshotStore)?
+    /// Goes on with what an interrupted replay has left; without, nothing of an older one counts.
+    let resumes: Bool
 
     func visit<Logic: TaskLogic & SendableMetatype>(
         _ definition: StageDefinition<Logic>, _ configuration: RuntimeConfiguration
@@ -59,9 +61,11 @@ struct ReplayRunner: StageVisitor {
         } catch { throw ToolError(error.reason, hint: error.hint) }
         let snapshots = ReplaySnapshots(own: own, live: live, points: ranges.mapValues(\.point))
         let world = try ReplayWorld(
-            configuration, inboxes: definition.inboxes, inboxNaming: inboxNaming, ranges: ranges, snapshots: snapshots)
-        let worker = Worker(
-            settings: configuration.loop, factory: definition.factory(configuration), world: world)
+            configuration, inboxes: definition.inboxes, inboxNaming: inboxNaming, ranges: ranges, snapshots: snapshots,
+            resumes: resumes)
+        let factory = definition.factory(configuration)
+        if !resumes { for partition in world.partitions { try own.removeAll(factory.id(partition), incarnation: nil) } }
+        let worker = Worker(settings: configuration.loop, factory: factory, world: world)
         var isAsked = false
         var published: Int64 = 0
         while worker.step() {
@@ -83,14 +87,15 @@ struct ReplayRunner: StageVisitor {
 
     private func publish<Logic>(_ worker: Worker<Logic, ReplayWorld>, _ world: ReplayWorld) {
         let progress = world.progress
-        let isIdle =
-            worker.loop.isReady && worker.loop.isAtBoundary && worker.loop.partitions.allSatisfy(\.isCaughtUp)
+        let loop = worker.loop
         board.publish { state in
             state.done = progress.done
             state.total = progress.total
             state.recordsRead = world.recordsRead
             state.recordsWritten = world.recordsWritten
-            state.isIdle = isIdle
+            if loop.isReady, loop.isAtBoundary {
+                for partition in loop.partitions { state.settled[partition.id] = partition.next }
+            }
             state.recoveries = world.recoveries.mapValues {
                 ReplayBoard.Start(from: $0.from, speakFrom: $0.speakFrom, usedSnapshot: $0.usedSnapshot)
             }

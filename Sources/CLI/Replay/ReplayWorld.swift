@@ -26,7 +26,7 @@ final class ReplayWorld: WorkerWorld {
     private let inboxNaming: TopicNaming
     private let inboxes: [TopicName]
     private let ranges: [TopicPartition: ReplayRange]
-    private let partitions: [TopicPartition]
+    let partitions: [TopicPartition]
     let snapshots: any SnapshotStore
     private let writer: SnapshotWriter
 
@@ -45,10 +45,14 @@ final class ReplayWorld: WorkerWorld {
     private(set) var recoveries: [TaskID: (from: Int64, speakFrom: Int64, usedSnapshot: Bool)] = [:]
     private(set) var nowMilliseconds: Int64 = 0
 
+    /// Partitions whose commits count: all if an interrupted replay goes on, else those of this run. The group may have
+    /// commits of an older replay whose topics are gone.
+    private var committing: Set<TopicPartition>
+
     /// - Parameter configuration: that of the stage in the replay's namespace.
     init(
         _ configuration: RuntimeConfiguration, inboxes: [TopicName], inboxNaming: TopicNaming,
-        ranges: [TopicPartition: ReplayRange], snapshots: any SnapshotStore
+        ranges: [TopicPartition: ReplayRange], snapshots: any SnapshotStore, resumes: Bool
     ) throws {
         self.configuration = configuration
         self.inboxes = inboxes
@@ -58,6 +62,7 @@ final class ReplayWorld: WorkerWorld {
         partitions = inboxes.flatMap { inbox in
             (0..<configuration.layout[inbox]).map { TopicPartition(inbox, $0) }
         }
+        committing = resumes ? Set(partitions) : []
         let writer = try SnapshotWriter(snapshots)
         let consumer = try Consumer(
             properties: configuration.kafka, groupID: configuration.groupID,
@@ -169,11 +174,13 @@ final class ReplayWorld: WorkerWorld {
 
     func committed(_ partition: TopicPartition, incarnation: UInt64) throws(WorldError) -> Int64? {
         guard incarnation == configuration.incarnation else { return nil }
-        do throws(KafkaError) {
-            // Under the inbox's own name, live or not: the group is the replay's alone.
-            let own = try consumer.committed([name(partition)], timeoutMilliseconds: Self.timeoutMilliseconds)
-            if let offset = own.first ?? nil { return offset }
-        } catch { throw failed(error) }
+        if committing.contains(partition) {
+            do throws(KafkaError) {
+                // Under the inbox's own name, live or not: the group is the replay's alone.
+                let own = try consumer.committed([name(partition)], timeoutMilliseconds: Self.timeoutMilliseconds)
+                if let offset = own.first ?? nil { return offset }
+            } catch { throw failed(error) }
+        }
         let point = ranges[partition]?.point ?? 0
         return point > 0 ? point : nil
     }
@@ -253,6 +260,7 @@ final class ReplayWorld: WorkerWorld {
                 offsets.map { NextOffset(name($0.partition), $0.offset) },
                 timeoutMilliseconds: Int(clamping: timeoutMilliseconds))
         } catch { throw failed(error) }
+        committing.formUnion(offsets.map(\.partition))
         refreshClock()
     }
 

@@ -50,6 +50,7 @@ package struct RuntimeConfiguration: Sendable {
     package let emitterLimits: Emitter.Limits
     package let batchRecordsMax: Int
     package let health: ListenAddress?
+    package let silentSenderMilliseconds: Int64
     package let logLevel: Logger.Level
     package let logFormat: LogFormat
     package let startTimeoutMilliseconds: Int
@@ -100,6 +101,7 @@ package struct RuntimeConfiguration: Sendable {
         emitterLimits = limits
         batchRecordsMax = values.integer("limits.batchRecordsMax")
         health = try ListenAddress.parse(values.text("health.listen"), key: "health.listen")
+        silentSenderMilliseconds = Int64(values.integer("alarms.silentSenderMilliseconds"))
         logLevel = Logger.Level(rawValue: values.text("log.level")) ?? .info
         logFormat = LogFormat(rawValue: values.text("log.format")) ?? .logfmt
         startTimeoutMilliseconds = values.integer("startTimeoutMilliseconds")

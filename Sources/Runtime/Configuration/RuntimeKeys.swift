@@ -96,6 +96,9 @@ enum RuntimeKeys {
             "health.listen", .text, default: "",
             "Address of /health, /status and /metrics, for example 127.0.0.1:9401; empty: off."),
         ConfigurationKey(
+            "alarms.silentSenderMilliseconds", .integer(positive), default: "60000",
+            "How long a sender may say nothing new about time while others do."),
+        ConfigurationKey(
             "log.level", .word(["trace", "debug", "info", "notice", "warning", "error", "critical"]), default: "info",
             "Least severe level that is logged."),
         ConfigurationKey("log.format", .word(["logfmt", "json"]), default: "logfmt", "Form of a log line."),

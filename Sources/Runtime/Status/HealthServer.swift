@@ -101,7 +101,9 @@ package final class HealthServer: Sendable {
             if let reason = board.unreadiness {
                 return Self.response(503, "Service Unavailable", "text/plain", Array("\(reason)\n".utf8))
             }
-            return Self.response(200, "OK", "text/plain", Array("ready\n".utf8))
+            // An alarm is somebody's to look at; the worker is ready all the same.
+            let alarms = board.current.alarms.map { "alarm \($0.kind.rawValue): \($0.detail)\n" }.joined()
+            return Self.response(200, "OK", "text/plain", Array("ready\n\(alarms)".utf8))
         case "/status": return Self.response(200, "OK", "application/json", board.current.json())
         case "/metrics":
             return Self.response(200, "OK", "text/plain; version=0.0.4", Array(board.current.prometheus().utf8))

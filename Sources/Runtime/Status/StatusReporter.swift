@@ -9,23 +9,11 @@ import Worker
 /// Collects the worker's counters on its own thread, once a second, and hands them to the board and to the metrics.
 struct StatusReporter {
     private static let intervalMilliseconds: Int64 = 1_000
-    /// A watermark that stands still for so long while records come is held back by somebody.
-    private static let silentSenderMilliseconds: Int64 = 60_000
-    private static let fetchPauseMilliseconds: Int64 = 900
-    private static let recentMilliseconds: Int64 = 60_000
 
     private struct Snapshot {
         var offset: Int64
         var wallMilliseconds: Int64
         var seconds: Double
-    }
-
-    /// What was seen of a task before, to notice what stands still.
-    private struct Memory {
-        var watermark: Int64?
-        var movedMilliseconds: Int64 = 0
-        var framesAhead: UInt64 = 0
-        var aheadMilliseconds: Int64 = .min / 2
     }
 
     private let board: StatusBoard
@@ -36,9 +24,7 @@ struct StatusReporter {
     private var last: Int64 = .min / 2
     private var snapshots: [TaskID: Snapshot] = [:]
     private var snapshotFailures: [TaskID: String] = [:]
-    private var memories: [TaskID: Memory] = [:]
-    private var rebuilds: UInt64 = 0
-    private var rebuiltMilliseconds: Int64 = .min / 2
+    private var watch: AlarmWatch
     private var raised: Set<String> = []
 
     init(_ board: StatusBoard, _ configuration: RuntimeConfiguration, log: Logger) {
@@ -47,6 +33,7 @@ struct StatusReporter {
         self.log = log
         metrics = MetricsExport(stage: configuration.stage)
         events = WorkerEventLog(log)
+        watch = AlarmWatch(silentSenderMilliseconds: configuration.silentSenderMilliseconds)
     }
 
     mutating func publishIfDue<Logic>(_ worker: Worker<Logic, KafkaWorld>, _ world: KafkaWorld) {
@@ -65,7 +52,8 @@ struct StatusReporter {
             tasks.append(status(state, logic, world))
         }
         let reason = Self.unreadiness(worker.loop, tasks, world)
-        let alarms = alarms(tasks, world, now: now)
+        let alarms = watch.alarms(tasks, facts(world), now: now)
+        report(alarms)
         let folded = worker.recordsFolded
         let loop = worker.loop
         board.publish { status in
@@ -132,7 +120,7 @@ struct StatusReporter {
             watermarkMilliseconds: logic?.watermark?.milliseconds, entries: counters.entries, frames: counters.frames,
             records: counters.records, deadLetters: counters.deadLetters, snapshotOffset: snapshot?.offset,
             snapshotWallMilliseconds: snapshot?.wallMilliseconds, snapshotSeconds: snapshot?.seconds,
-            counters: logic?.stageCounters ?? [])
+            counters: logic?.stageCounters ?? [], senders: (logic?.upstream).map { SenderStatus.all($0) } ?? [])
     }
 
     private static func unreadiness(_ loop: TaskLoop, _ tasks: [TaskStatus], _ world: KafkaWorld) -> String? {
@@ -148,58 +136,11 @@ struct StatusReporter {
         return nil
     }
 
-    private mutating func alarms(_ tasks: [TaskStatus], _ world: KafkaWorld, now: Int64) -> [Alarm] {
-        var alarms: [Alarm] = []
-        if let problem = world.connectionProblem { alarms.append(Alarm(.brokerUnreachable, problem)) }
-        if world.statistics.rebuilds > rebuilds {
-            rebuilds = world.statistics.rebuilds
-            rebuiltMilliseconds = now
-        }
-        if now - rebuiltMilliseconds < Self.recentMilliseconds {
-            alarms.append(Alarm(.rebuilding, world.statistics.lastFailure ?? ""))
-        }
-        for (task, reason) in snapshotFailures.sorted(by: { $0.key.packed < $1.key.packed }) {
-            alarms.append(Alarm(.snapshotFailing, "\(task): \(reason)"))
-        }
-        let isHungry = tasks.contains { $0.phase == .running && !$0.isCaughtUp && ($0.lag ?? 0) > 0 }
-        let silence = now - world.statistics.lastRecordMilliseconds
-        if isHungry, world.connectionProblem == nil, silence > Self.fetchPauseMilliseconds {
-            alarms.append(Alarm(.fetchPaused, "nothing has arrived for \(silence) ms although the log has more"))
-        }
-        for task in tasks { alarms += taskAlarms(task, silence: silence, now: now) }
-        report(alarms)
-        return alarms
-    }
-
-    private mutating func taskAlarms(_ task: TaskStatus, silence: Int64, now: Int64) -> [Alarm] {
-        var alarms: [Alarm] = []
-        var memory = memories[task.task] ?? Memory(movedMilliseconds: now)
-        let ahead = task.counters.first { $0.name == "framesAhead" }?.value ?? 0
-        if ahead > memory.framesAhead { memory.aheadMilliseconds = now }
-        memory.framesAhead = ahead
-        if now - memory.aheadMilliseconds < Self.recentMilliseconds {
-            alarms.append(Alarm(.gapOpen, "\(task.task): \(ahead) frames came ahead of their sender's chain"))
-        }
-        if task.watermarkMilliseconds != memory.watermark || task.phase != .running {
-            memory.watermark = task.watermarkMilliseconds
-            memory.movedMilliseconds = now
-        }
-        if now - memory.movedMilliseconds > Self.silentSenderMilliseconds, silence < Self.silentSenderMilliseconds {
-            let seconds = (now - memory.movedMilliseconds) / 1_000
-            alarms.append(Alarm(.silentSender, "\(task.task): the watermark has stood still for \(seconds) s"))
-        }
-        memories[task.task] = memory
-        let limits = task.counters.filter { $0.value > 0 && Self.isLimit($0.name) }
-        if !limits.isEmpty {
-            let text = limits.map { "\($0.name) \($0.value)" }.joined(separator: ", ")
-            alarms.append(Alarm(.limitReached, "\(task.task): \(text)"))
-        }
-        return alarms
-    }
-
-    /// Counters that count what a declared limit kept out end so.
-    private static func isLimit(_ name: String) -> Bool {
-        ["Refused", "oversize", "Limit", "LimitReached", "Overflow", "Evicted"].contains { name.hasSuffix($0) }
+    private func facts(_ world: KafkaWorld) -> WorkerFacts {
+        WorkerFacts(
+            connectionProblem: world.connectionProblem, rebuilds: world.statistics.rebuilds,
+            lastFailure: world.statistics.lastFailure, snapshotFailures: snapshotFailures,
+            lastRecordMilliseconds: world.statistics.lastRecordMilliseconds)
     }
 
     /// Each alarm is logged when it is raised and when it ends, not in between.

@@ -137,6 +137,10 @@ extension TaskStatus {
             writer.unsigned(counter.value)
         }
         writer.endObject()
+        writer.key("senders")
+        writer.beginArray()
+        for sender in senders { sender.write(into: &writer) }
+        writer.endArray()
         writer.endObject()
     }
 
@@ -148,5 +152,22 @@ extension TaskStatus {
             ("deadLetters", Int64(clamping: deadLetters)), ("snapshotOffset", snapshotOffset),
             ("snapshotMilliseconds", snapshotWallMilliseconds),
         ]
+    }
+}
+
+extension SenderStatus {
+    fileprivate func write(into writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.key("task")
+        writer.string(task.description)
+        writer.key("gapFrames")
+        writer.unsigned(gapFrames)
+        writer.key("awaited")
+        writer.bool(isAwaited)
+        writer.key("idle")
+        writer.bool(isIdle)
+        writer.key("watermarkMilliseconds")
+        if let watermarkMilliseconds { writer.int(watermarkMilliseconds) } else { writer.null() }
+        writer.endObject()
     }
 }

@@ -28,21 +28,55 @@ package struct TaskStatus: Sendable, Equatable {
     package var snapshotWallMilliseconds: Int64?
     package var snapshotSeconds: Double?
     package var counters: [StageCounter]
+    /// Those whose frames it reads; none where it reads raw records.
+    package var senders: [SenderStatus] = []
+}
+
+/// Where one sender of a task stands, as the task sees it.
+package struct SenderStatus: Sendable, Equatable {
+    package var task: TaskID
+    /// The last sequence that was taken.
+    package var last: Sequence
+    /// Frames that came ahead of the chain since a gap opened; 0 when none is open.
+    package var gapFrames: UInt64
+    /// Its watermark counts for the task's own.
+    package var isAwaited: Bool
+    /// It has nothing to say about time and holds nobody back.
+    package var isIdle: Bool
+    /// Nil before it has said anything about time.
+    package var watermarkMilliseconds: Int64?
+
+    /// All that are known, then those that are waited for and have never been heard of.
+    static func all(_ senders: Senders) -> [SenderStatus] {
+        let known = senders.all.map { sender in
+            SenderStatus(
+                task: sender.task, last: sender.last, gapFrames: sender.gapFrames,
+                isAwaited: senders.expected.contains(sender.task), isIdle: sender.isIdle,
+                watermarkMilliseconds: sender.speaksOfTime && sender.watermark != .distantPast
+                    ? sender.watermark.milliseconds : nil)
+        }
+        let silent = senders.expected.filter { task in !known.contains { $0.task == task } }
+        return known
+            + silent.map {
+                SenderStatus(
+                    task: $0, last: .none, gapFrames: 0, isAwaited: true, isIdle: false, watermarkMilliseconds: nil)
+            }
+    }
 }
 
 /// Something an operator should look at. What each means stands in the README.
 package struct Alarm: Sendable, Equatable {
     /// What to look at.
     package enum Kind: String, Sendable, CaseIterable {
-        /// Frames of a sender are ahead of its chain and wait for a resend.
+        /// Frames of a sender are ahead of its chain and wait for a resend that has not come yet.
         case gapOpen
-        /// The watermark stands still although records come: a sender of the topology is silent.
+        /// A sender of the topology says nothing new about time while others do, and holds the watermark back.
         case silentSender
         /// The log has more and nothing arrives, though the broker is there.
         case fetchPaused
         /// The last snapshot of a task could not be made durable.
         case snapshotFailing
-        /// A declared limit was met; what lies beyond it is dropped and counted.
+        /// A declared limit was met within the last minute; what lies beyond it is dropped and counted.
         case limitReached
         /// No broker can be reached.
         case brokerUnreachable
