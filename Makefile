@@ -1,14 +1,15 @@
-# make demo: the shortest way to see it run. make test: everything that CI checks.
+# make demo: the shortest way to see it run. make test: all tests.
 SWIFT ?= swift
 # More arguments, for example: make demo ARGS='--duration 120 --seed 7'
 ARGS ?=
 release = .build/release
 
-.PHONY: demo test integration build bench format lint install help
+.PHONY: demo test tansu-test build bench format lint install test-install help
 
 help:
 	@echo 'make demo    build and run the pipeline over a simulated fleet (ARGS=... for options)'
-	@echo 'make test    run all tests; .ci/tansu make test runs those over a broker on a second one too'
+	@echo 'make test    run all tests: quick ones, simulations, the pipeline over a broker with workers killed'
+	@echo 'make tansu-test   run the tests over a broker on a second, independent one'
 	@echo 'make build   build all programs, optimised'
 	@echo 'make bench   measure speed and memory'
 	@echo 'make lint    check format, files of docker/ and rules of the repository'
@@ -16,6 +17,10 @@ help:
 
 install:
 	@.ci/install
+
+# What tests need beside that: other implementations to compare with.
+test-install:
+	@.ci/install protobuf-compiler python3-jsonschema
 
 build: install
 	$(SWIFT) build --configuration release
@@ -26,15 +31,22 @@ demo: build
 bench: build
 	$(release)/twinscale bench $(ARGS)
 
-# The integration tests start many processes and have the machine to themselves.
-test: install
-	$(SWIFT) test --skip '$(broker_tests)' $(ARGS)
-
-# The shell and the whole pipeline over real brokers, workers killed at random: minutes, on a quiet machine.
+# One group after the other: the simulations keep every core busy, and the tests over a broker wait for real time, so
+# neither would be fair to the others beside it.
 broker_tests = KafkaTests|RuntimeTests|IntegrationTests
 
-integration: install
-	$(SWIFT) test --no-parallel --filter '$(broker_tests)' $(ARGS)
+test: test-install
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build --skip 'SimulationTests|$(broker_tests)' $(ARGS)
+	$(SWIFT) test --skip-build --filter SimulationTests $(ARGS)
+	$(SWIFT) test --skip-build --no-parallel --filter '$(broker_tests)' $(ARGS)
+
+# The wrapper, the shell and the whole pipeline over the second broker, with the newer client library that it needs.
+tansu-test: test-install
+	$(SWIFT) build --build-tests
+	.ci/tansu $(SWIFT) test --skip-build --no-parallel --filter '$(tansu_tests)' $(ARGS)
+
+tansu_tests = OutsideBrokerTests|PipelineOverBrokerTests|ReplayTests|UpgradeTests|BadInputTests
 
 format:
 	$(SWIFT) format format --in-place --parallel --recursive Package.swift Sources Tests

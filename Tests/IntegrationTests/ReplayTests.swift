@@ -4,7 +4,9 @@ import Kafka
 import Logging
 import Messages
 import Runtime
+import Simulation
 import StageKit
+import Synchronization
 import Testing
 import Topology
 import TwinCore
@@ -134,12 +136,10 @@ struct RecordedPipeline {
     }
 }
 
-@Suite("A stage replayed over its recorded inbox writes the same entries", .serialized)
+@Suite("What is recorded, replayed", .serialized, .tags(.integration))
 struct ReplayTests {
-    @Test("On the embedded broker, each stage, from the beginning and from a moment with a snapshot")
-    func embedded() async throws {
-        let broker = try EmbeddedBroker()
-        let namespaces = ["live"] + StageName.allCases.flatMap { ["whole-\($0.text)", "part-\($0.text)"] }
+    /// Topics that a broker without requests for that must be given; the others make the parallel ones themselves.
+    private static func createTopics(_ broker: any TestBroker, namespaces: [String]) throws {
         for namespace in namespaces {
             for topic in TopicName.allCases {
                 let isSingle = topic == .policies || topic == .commands
@@ -147,40 +147,28 @@ struct ReplayTests {
                     Topology.brokerName(topic, namespace: namespace), partitions: isSingle ? 1 : 2)
             }
         }
-        try await check(bootstrap: broker.bootstrapServers, live: "live", suffix: "")
     }
 
     @Test(
-        "On an outside broker, which makes the parallel topics itself",
-        .enabled(if: ProcessInfo.processInfo.environment["TWINSCALE_TEST_BOOTSTRAP"] != nil))
-    func outside() async throws {
-        let bootstrap = ProcessInfo.processInfo.environment["TWINSCALE_TEST_BOOTSTRAP"] ?? ""
-        let suffix = "-\(UInt32.random(in: 0..<1_000_000))"
-        let admin = try Admin(properties: ["bootstrap.servers": bootstrap])
-        try admin.createTopics(
-            TopicName.allCases.map { topic in
-                TopicSpecification(
-                    name: Topology.brokerName(topic, namespace: "live\(suffix)"),
-                    partitions: topic == .policies || topic == .commands ? 1 : 2)
-            }, timeoutMilliseconds: 15_000)
-        admin.close(deadline: Deadline(milliseconds: 1_000))
-        try await Task.sleep(for: .seconds(1))
-        try await check(bootstrap: bootstrap, live: "live\(suffix)", suffix: suffix)
-    }
-
-    private func check(bootstrap: String, live: String, suffix: String) async throws {
-        var pipeline = try RecordedPipeline(bootstrap: bootstrap, namespace: live)
+        "Each stage writes the same entries again, from the beginning and from a moment with a snapshot",
+        .timeLimit(.minutes(6)), arguments: BrokerKind.available)
+    func everyStage(kind: BrokerKind) async throws {
+        let directory = try TemporaryDirectory()
+        let broker = try kind.start(directory)
+        let parallel = StageName.allCases.flatMap { ["whole-\($0.text)", "part-\($0.text)"] }
+        try Self.createTopics(broker, namespaces: ["live"] + (kind == .embedded ? parallel : []))
+        var pipeline = try RecordedPipeline(bootstrap: broker.bootstrapServers, namespace: "live")
         defer { try? FileManager.default.removeItem(atPath: pipeline.directory) }
         try await pipeline.record(rounds: 40)
         let moment = "@\(pipeline.middle.timeIntervalSince1970)"
         for stage in StageName.allCases {
-            let whole = try pipeline.replay(["--stage", stage.text, "--into", "whole-\(stage.text)\(suffix)"])
+            let whole = try pipeline.replay(["--stage", stage.text, "--into", "whole-\(stage.text)"])
             #expect(whole.comparison?.differences == [], "\(stage.text) from the beginning")
             let entries = whole.comparison?.entriesCompared ?? 0
             if stage != .driftDetector { #expect(entries > 20, "\(stage.text)") }
 
             let part = try pipeline.replay([
-                "--stage", stage.text, "--into", "part-\(stage.text)\(suffix)", "--from", moment, "--store",
+                "--stage", stage.text, "--into", "part-\(stage.text)", "--from", moment, "--store",
                 "file://\(pipeline.directory)",
             ])
             #expect(part.comparison?.differences == [], "\(stage.text) from the middle")
@@ -191,7 +179,77 @@ struct ReplayTests {
         }
         // A second replay into the same namespace would mix; it is refused.
         #expect(throws: ToolError.self) {
-            _ = try pipeline.replay(["--stage", "twin-updater", "--into", "whole-twin-updater\(suffix)"])
+            _ = try pipeline.replay(["--stage", "twin-updater", "--into", "whole-twin-updater"])
         }
+    }
+
+    @Test(
+        "The whole chain ends when everything recorded has passed all stages, even if the broker hangs for a while",
+        .timeLimit(.minutes(5)), arguments: BrokerKind.available)
+    func chain(kind: BrokerKind) async throws {
+        try await checking { findings in
+            let run = try PipelineRun(kind, seed: PipelineRun.chooseSeed(), records: 1_500)
+            say("seed \(run.seed): TWINSCALE_KILL_SEED=\(run.seed) repeats it")
+            run.fleet.stageOptions = [:]
+            try run.fleet.start(perStage: 1)
+            let recorded = try run.finish(run.feed(seconds: 8))
+            findings.expectNone(recorded.violations)
+            let copy = Fleet(run.broker, layout: run.layout, directory: run.fleet.directory)
+            copy.stageOptions = [:]
+            copy.options = ["--namespace", "chain"]
+            if kind == .embedded {
+                for topic in TopicName.allCases where !topic.isRaw {
+                    try run.broker.createTopic(
+                        Topology.brokerName(topic, namespace: "chain"), partitions: Int(run.layout[topic]))
+                }
+            }
+            let command = try ReplayCommand.parse([
+                "--bootstrap", run.broker.bootstrapServers, "--stage", "all", "--into", "chain", "--json",
+                "--store", "file://\(run.fleet.directory.path)/snapshots", "--set",
+                "loop-snapshot-interval-milliseconds=500",
+            ])
+            let pauses = BrokerPauses(run.broker)
+            let report = try Replay(command).run()
+            try pauses.stop()
+            findings.expect(report.stages.allSatisfy { $0.state.hasEnded }, "a stage has not ended")
+            let contents = try TopicContents(run.broker, layout: run.layout, namespace: "chain", rawNamespace: "")
+            // A stage that ended too early has not said all that its inbox makes it say.
+            let verdict = try Verdict(contents, copy)
+            run.report("chain replayed", verdict)
+            findings.expectNone(verdict.violations)
+            findings.expect(verdict.samples == recorded.samples, "other samples than the live twins")
+            findings.expect(verdict.snapshotsCompared > 0, "no snapshot was taken")
+            findings.expect(verdict.actions > 0, "no action")
+        }
+    }
+}
+
+/// Makes a broker unreachable again and again, for longer than anything would rest by itself.
+private final class BrokerPauses: @unchecked Sendable {
+    private let broker: any TestBroker
+    private let stopping = Atomic<Bool>(false)
+    private let failure = Mutex<String?>(nil)
+    private let isDone = Atomic<Bool>(false)
+
+    init(_ broker: any TestBroker) {
+        self.broker = broker
+        startThread { [self] in
+            do {
+                for _ in 0..<3 where !stopping.load(ordering: .relaxed) {
+                    usleep(700_000)
+                    try self.broker.interrupt()
+                    usleep(2_500_000)
+                    try self.broker.resume()
+                }
+            } catch { failure.withLock { $0 = "\(error)" } }
+            isDone.store(true, ordering: .releasing)
+        }
+    }
+
+    /// Waits for the last pause to be over.
+    func stop() throws {
+        stopping.store(true, ordering: .relaxed)
+        while !isDone.load(ordering: .acquiring) { usleep(20_000) }
+        if let words = failure.withLock({ $0 }) { throw Trouble(words) }
     }
 }

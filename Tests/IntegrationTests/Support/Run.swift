@@ -17,8 +17,8 @@ enum BrokerKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
 
     var testDescription: String { rawValue }
 
-    /// The brokers at hand; Tansu only where `.ci/tansu` has installed it.
-    static var available: [BrokerKind] { TansuTestBroker.binary == nil ? [.embedded] : [.embedded, .tansu] }
+    /// The broker at hand: Tansu where `.ci/tansu` has installed it, else the embedded one.
+    static var available: [BrokerKind] { TansuTestBroker.binary == nil ? [.embedded] : [.tansu] }
 
     func start(_ directory: TemporaryDirectory) throws -> any TestBroker {
         switch self {
@@ -106,7 +106,7 @@ final class PipelineRun {
         if let failure = feeder.failure { throw Trouble("the feed failed: \(failure)") }
         var last: GroupLag?
         try wait("the normalizers to take everything") {
-            try GroupLag(broker, layout: layout, stages: [.normalizer]).total == 0
+            try GroupLag(broker, layout: layout, stages: [.normalizer], incarnations: fleet.incarnations).total == 0
         }
         var faults = fleet.stop([.normalizer])
         do {

@@ -11,9 +11,14 @@ struct TopicContents: Sendable {
     /// Partitions that have lost their beginning; the oracle cannot fold them.
     private(set) var truncated: [TopicPartition] = []
 
-    init(_ broker: any TestBroker, layout: TopicLayout, namespace: String = "") throws {
+    /// - Parameter rawNamespace: of the raw topics, where they are not in `namespace`.
+    init(
+        _ broker: any TestBroker, layout: TopicLayout, namespace: String = "", rawNamespace: String? = nil
+    ) throws {
         self.layout = layout
-        let names = TopicName.allCases.map { Topology.brokerName($0.text, namespace: namespace) }
+        let names = TopicName.allCases.map {
+            Topology.brokerName($0.text, namespace: $0.isRaw ? rawNamespace ?? namespace : namespace)
+        }
         var consumer = try Consumer(properties: broker.properties, groupID: "integration-reader", topics: names)
         var batch = RecordBatch(recordsMax: 10_000)
         var starts: [PartitionStart] = []
