@@ -36,6 +36,8 @@ let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let jwt = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
@@ -66,6 +68,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.36.0"),
     ],
     targets: [
         // The words, the bytes, the contract of a stage.
@@ -108,7 +111,7 @@ let package = Package(
             [
                 "TwinCore", "Messages", "StageKit", "Topology", "TaskLoop", "Snapshots", "Worker", "Simulation",
                 "Kafka",
-                "Runtime", "Backtest", logging, argumentParser, yams,
+                "Runtime", "Backtest", "Views", logging, argumentParser, yams, httpClient, nio, nioHTTP1, nioSSL,
             ] + stages),
 
         // What operators see: views folded from the topics, served over HTTP.
@@ -158,8 +161,8 @@ let package = Package(
         tests(
             "API",
             [
-                "API", "Views", "Runtime", "Kafka", "StageKit", hummingbirdCore, "Messages", "TwinCore", hummingbird,
-                hummingbirdTesting,
+                "API", "CLI", "Views", "Runtime", "Kafka", "StageKit", hummingbirdCore, "Messages", "TwinCore",
+                hummingbird, hummingbirdTesting, argumentParser, httpClient,
                 httpTypes, nio, crypto, jwt, logging, yams,
             ]),
         tests("Backtest", ["Backtest", "StageKit", "Messages", "TwinCore", "CZlib"]),

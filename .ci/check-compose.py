@@ -1,7 +1,8 @@
-"""What the schemas cannot know: that the Dockerfile, the compose file, Prometheus and the topology agree."""
+"""What the schemas cannot know: that the Dockerfile, the compose file, Prometheus, Grafana and the code agree."""
 
 import json
 import pathlib
+import re
 import sys
 
 from ruamel.yaml import YAML
@@ -13,6 +14,7 @@ prometheus = yaml.load(root / "docker/prometheus.yml")
 dockerfile = (root / "docker/Dockerfile").read_text()
 services = compose["services"]
 stages = ["normalizer", "twin-updater", "drift-detector", "graph-propagator", "scaling-decider"]
+programs = stages + ["twin-api"]
 faults = []
 
 
@@ -21,16 +23,46 @@ def expect(condition, text):
         faults.append(text)
 
 
-for stage in stages:
+for stage in programs:
     service = services.get(stage, {})
     expect(service.get("command") == [stage], f"compose: service {stage} does not run {stage}")
     expect(service.get("read_only") is True, f"compose: the root file system of {stage} is not read-only")
     expect(stage in dockerfile, f"Dockerfile: {stage} is not installed")
     expect((root / "Sources" / stage / "main.swift").exists(), f"compose: there is no executable {stage}")
 scraped = [name for job in prometheus["scrape_configs"] for sd in job.get("dns_sd_configs", []) for name in sd["names"]]
-expect(scraped == stages, "prometheus: it does not scrape exactly the five stages")
+expect(scraped == programs, "prometheus: it does not scrape exactly the five stages and the server")
 ports = [sd["port"] for job in prometheus["scrape_configs"] for sd in job.get("dns_sd_configs", [])]
-expect(all(f"EXPOSE {port}" in dockerfile for port in ports), "prometheus: it scrapes a port that is not exposed")
+exposed = re.search(r"^EXPOSE (.*)$", dockerfile, re.MULTILINE).group(1).split()
+expect(all(str(port) in exposed for port in ports), "prometheus: it scrapes a port that is not exposed")
+
+
+def mounted(service, path):
+    """True if the service mounts this path, or a folder above it."""
+    targets = [volume.split(":")[1] for volume in services.get(service, {}).get("volumes", [])]
+    return any(path == target or path.startswith(target + "/") for target in targets)
+
+
+for path in prometheus.get("rule_files", []):
+    expect((root / "docker" / path).exists(), f"prometheus: there is no {path}")
+    expect(mounted("prometheus", f"/etc/prometheus/{path}"), f"compose: prometheus does not mount {path}")
+for job in prometheus["scrape_configs"]:
+    secret = job.get("authorization", {}).get("credentials_file")
+    expect(not secret or mounted("prometheus", secret), f"compose: prometheus does not mount {secret}")
+
+server = services.get("twin-api", {}).get("environment", {})
+tokens = server.get("TWINSCALE_API_AUTH_TOKENS", "")
+expect(tokens and mounted("twin-api", tokens), "compose: twin-api is reachable from outside and has no tokens")
+expect("twinscale_API.resources" in dockerfile, "Dockerfile: the server's resources are not installed beside it")
+
+# Every metric that a rule or a panel asks for is written by the code: whole, or, by a stage, without the prefix.
+code = "\n".join(path.read_text() for path in (root / "Sources").rglob("*.swift"))
+dashboard = json.loads((root / "docker/grafana/twinscale.json").read_text())
+questions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+questions.append((root / "docker/alerts.yml").read_text())
+for name in sorted(set(re.findall(r"\btwinscale_[a-z0-9_]+", "\n".join(questions)))):
+    known = f'"{name}"' in code or f'"{name.removeprefix("twinscale_")}"' in code
+    expect(known, f"alerts or dashboard: no metric is called {name}")
+
 for name, service in services.items():
     for volume in service.get("volumes", []):
         source = volume.split(":")[0]

@@ -61,7 +61,8 @@ struct APIServer {
             audit: try AuditLog(path: audit.isEmpty ? nil : audit, log: log),
             files: try Self.files(configuration, log: log), document: try Self.document(), monitor: monitor,
             previews: Previews(KafkaRecordedSource(configuration)))
-        builder = try Self.builder(configuration)
+        builder = try Self.builder(
+            certificate: configuration.text("api.tls.certificate"), key: configuration.text("api.tls.key"))
     }
 
     private static func files(_ configuration: ProgramConfiguration, log: Logger) throws(StageFailure) -> StaticFiles {
@@ -87,17 +88,17 @@ struct APIServer {
         return [UInt8](data)
     }
 
-    private static func builder(_ configuration: ProgramConfiguration) throws -> HTTPServerBuilder {
+    /// HTTP/1.1, over TLS where a certificate is given.
+    static func builder(certificate: String, key: String) throws -> HTTPServerBuilder {
         let plain = HTTPServerBuilder.http1(
             configuration: HTTP1Channel.Configuration(
                 idleTimeout: .seconds(idleSeconds),
                 httpDecoderConfiguration: HTTP1Channel.Configuration.DecoderConfiguration(
                     maxHeaderFieldSize: 16_384, maxHeaderListSize: 32_768, maxHeaderFieldCount: 100)))
-        let certificate = configuration.text("api.tls.certificate")
         guard !certificate.isEmpty else { return plain }
         do {
             let chain = try NIOSSLCertificate.fromPEMFile(certificate).map { NIOSSLCertificateSource.certificate($0) }
-            let key = try NIOSSLPrivateKey(file: configuration.text("api.tls.key"), format: .pem)
+            let key = try NIOSSLPrivateKey(file: key, format: .pem)
             var tls = TLSConfiguration.makeServerConfiguration(
                 certificateChain: chain, privateKey: .privateKey(key))
             tls.minimumTLSVersion = .tlsv12

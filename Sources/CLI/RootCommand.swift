@@ -15,6 +15,8 @@ package struct TwinscaleCommand: AsyncParsableCommand {
             To see what it would have said about your own past: twinscale backtest --telemetry FILE.csv --out results
             To look around without a broker: twinscale topology
             To prepare a broker of your own: twinscale topics apply --bootstrap HOST:9092
+            To see who is at risk, through a running twin-api: twinscale twin fleet
+            To have commands completed, for bash: source <(twinscale --generate-completion-script bash)
             """,
         subcommands: [
             BacktestCommand.self,
@@ -23,6 +25,19 @@ package struct TwinscaleCommand: AsyncParsableCommand {
             HealthCommand.self,
             BrokerCommand.self,
             DemoCommand.self,
+            TwinCommand.self,
+            GraphCommand.self,
+            DecisionsCommand.self,
+            ActionsCommand.self,
+            DriftCommand.self,
+            PolicyCommand.self,
+            EventCommand.self,
+            PauseCommand.self,
+            ResumeCommand.self,
+            OverrideCommand.self,
+            ApproveCommand.self,
+            RejectCommand.self,
+            CommandsCommand.self,
             StatusCommand.self,
             TailCommand.self,
             DeadLettersCommand.self,

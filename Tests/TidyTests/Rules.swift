@@ -49,7 +49,11 @@ enum Rules {
                     "JWTKit",
                 ]
         ),
-        ("CLI", kit + stages + run + ["Forecasting", "Simulation", "Kafka", "Runtime", "Backtest"] + shell + packages),
+        (
+            "CLI",
+            kit + stages + run + ["Forecasting", "Simulation", "Kafka", "Runtime", "Backtest", "Views"] + shell
+                + packages + ["AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOSSL"]
+        ),
         ("normalizer", ["Runtime", "Normalization"]),
         ("twin-updater", ["Runtime", "Twins"]),
         ("drift-detector", ["Runtime", "DriftDetection"]),

@@ -147,7 +147,7 @@ package struct PoliciesFile {
         return declared.count == 1 ? declared[0].capacityPerUnit : nil
     }
 
-    private static func json(_ node: Node, capacity: Double?, _ file: YAMLFile) throws(BacktestError) -> [UInt8] {
+    fileprivate static func json(_ node: Node, capacity: Double?, _ file: YAMLFile) throws(BacktestError) -> [UInt8] {
         var writer = JSONWriter()
         writer.beginObject()
         for (key, value) in try file.pairs(node) {
@@ -160,5 +160,14 @@ package struct PoliciesFile {
         }
         writer.endObject()
         return writer.bytes
+    }
+}
+
+/// One policy in a file of its own, in YAML or JSON (which is YAML, too).
+package enum PolicyText {
+    /// The policy as JSON; whether it is a good one is not looked at.
+    package static func json(path: String) throws(BacktestError) -> [UInt8] {
+        let file = try YAMLFile(path: path)
+        return try PoliciesFile.json(file.root, capacity: nil, file)
     }
 }

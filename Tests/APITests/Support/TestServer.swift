@@ -1,6 +1,7 @@
 import Foundation
 import HTTPTypes
 import Hummingbird
+import HummingbirdCore
 import HummingbirdTesting
 import Logging
 import Messages
@@ -114,6 +115,16 @@ struct TestServer {
     func test(_ body: @Sendable (TestRequester) async throws -> Void) async throws {
         let app = Application(responder: responder, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         try await app.test(.router) { client in try await body(TestRequester(client: client)) }
+    }
+
+    /// Runs the body with the port of a server on the loopback interface.
+    func listen(
+        _ builder: HTTPServerBuilder = .http1(), _ body: @Sendable (Int) async throws -> Void
+    ) async throws {
+        let app = Application(
+            responder: responder, server: builder,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        try await app.test(.live) { client in try await body(try #require(client.port)) }
     }
 
     /// Folds records of a topic, as JSON.
