@@ -40,6 +40,12 @@ package struct ByteBuffer: ~Copyable {
         count &+= 1
     }
 
+    /// Replaces a byte that has been written.
+    mutating func overwrite(_ byte: UInt8, at index: Int) {
+        precondition(index >= 0 && index < count)
+        base.storeBytes(of: byte, toByteOffset: index, as: UInt8.self)
+    }
+
     package mutating func append(_ source: UnsafeRawBufferPointer) {
         guard let start = source.baseAddress else { return }
         reserve(source.count)

@@ -18,7 +18,7 @@ extension NormalizerCore {
 
     /// To the partitions of both ends; where an end is unknown, to all. `code` is the partition of the other end,
     /// `UInt32.max` where that is unknown. Numbers that are not given are NaN.
-    private mutating func receiveInteraction(_ sample: InteractionSample, into out: Emitter) {
+    mutating func receiveInteraction(_ sample: InteractionSample, into out: Emitter) {
         clock.observe(sample.time)
         guard let source = names.intern(sample.source), let target = names.intern(sample.target) else {
             counters.namesRefused &+= 1

@@ -15,7 +15,7 @@ extension NormalizerCore {
     }
 
     @inline(__always)
-    private mutating func receiveSample(_ sample: TelemetrySample, _ record: InboxRecord, into out: Emitter) {
+    mutating func receiveSample(_ sample: TelemetrySample, _ record: InboxRecord, into out: Emitter) {
         clock.observe(sample.time)
         guard let resource = names.intern(sample.resource), let metric = names.intern(sample.metric) else {
             counters.namesRefused &+= 1

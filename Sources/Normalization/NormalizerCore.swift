@@ -20,6 +20,8 @@ struct NormalizerCore: ~Copyable {
     var interactions = InteractionJSON()
     var events = EventJSON()
     var outcomes = OutcomeJSON()
+    var otlp: OTLPMetrics
+    var callTotals: CallTotals
     /// Room for the JSON texts of entries.
     var json = JSONWriter(capacityBytes: 1_024)
     /// Dead letters that the record at hand has caused.
@@ -38,6 +40,8 @@ struct NormalizerCore: ~Copyable {
         clock = EventClock(settings)
         directory = Directory(resourcesMax: settings.resourcesMax)
         memos = MetricMemos(settings)
+        otlp = OTLPMetrics(settings.otlp)
+        callTotals = CallTotals(pairsMax: settings.callPairsMax)
         numbers = .allocate(capacity: 2)
         numbers.initialize(repeating: 0, count: 2)
     }
@@ -53,9 +57,18 @@ struct NormalizerCore: ~Copyable {
             return refuse(record, "record of \(value.count) bytes is larger than \(settings.recordBytesMax)", into: out)
         }
         switch EncodingChoice.of(value, contentType: record.contentType, setting: encoding) {
-        case .encoding(.json): break
+        case .encoding(.json): receiveJSON(value, record, into: out)
+        case .encoding(let encoding):
+            guard task.inbox == .telemetry || task.inbox == .interactions else {
+                return refuse(record, "\(task.inbox.text) is not read in \(encoding.text)", into: out)
+            }
+            receiveOTLP(value, isJSON: encoding == .otlpJSON, record, into: out)
         case .refused(let reason): return refuse(record, reason, into: out)
         }
+        sumUp(record, into: out)
+    }
+
+    private mutating func receiveJSON(_ value: UnsafeRawBufferPointer, _ record: InboxRecord, into out: Emitter) {
         switch task.inbox {
         case .telemetry: receiveTelemetry(value, record, into: out)
         case .interactions: receiveInteractions(value, record, into: out)
@@ -64,7 +77,6 @@ struct NormalizerCore: ~Copyable {
         case .policies: receivePolicy(value, record, into: out)
         default: receiveCommand(value, record, into: out)
         }
-        sumUp(record, into: out)
     }
 
     /// On policies a tombstone deletes; elsewhere it says nothing.
@@ -79,15 +91,18 @@ struct NormalizerCore: ~Copyable {
     mutating func freeze(into writer: inout StateWriter) {
         clock.freeze(into: &writer)
         directory.freeze(into: &writer)
+        callTotals.freeze(into: &writer)
     }
 
     mutating func restore(from reader: StateReader) throws(StateError) {
         try clock.restore(from: reader)
         try directory.restore(from: reader, names: names, partitions: partitions)
+        try callTotals.restore(from: reader, names: names)
     }
 
     var counterList: [StageCounter] {
         counters.list(resourcesRefused: directory.refused, samplesAhead: clock.samplesAhead)
+            + [StageCounter("callPairsRefused", callTotals.refused)]
     }
 }
 

@@ -56,6 +56,10 @@ package struct NormalizerSettings: Sendable {
     package var unknownUnitSeriesMax = 10_000
     /// Encodings of raw topics, where records name none and they should not be sniffed.
     package var encodings: [TopicName: RecordEncoding] = [:]
+    /// How OpenTelemetry's attributes become identity, tags and calls.
+    package var otlp = OTLPMapping()
+    /// Pairs whose totals of calls one task remembers.
+    package var callPairsMax = 100_000
     /// Epochs of raw topics that have been recreated; 1 for all others.
     package var epochs: [TopicName: UInt16] = [:]
     /// How many heartbeats that say nothing new are held back between two that are sent.
@@ -88,9 +92,10 @@ package struct NormalizerSettings: Sendable {
         }
         for bound in [
             latenessSecondsMax, futureSecondsMax, Int64(recordBytesMax), Int64(policyBytesMax), Int64(resourcesMax),
-            Int64(deadLettersPerRecordMax),
+            Int64(deadLettersPerRecordMax), Int64(callPairsMax),
         ] { digest.combine(UInt64(bitPattern: bound)) }
         digest.combine(jumpConfirmations)
+        otlp.hash(into: &digest) { $0.combine(text: $1) }
         for topic in Self.rawTopics {
             digest.combine(UInt64(encodings[topic]?.rawValue ?? 0))
             digest.combine(UInt64(epoch(of: topic)))

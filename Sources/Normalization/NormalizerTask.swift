@@ -12,6 +12,7 @@ import TwinCore
 /// |---|---|---|
 /// | telemetry | `sample`, and about its resource `tags`, `gone` | observations, by locality |
 /// | interactions | `interaction` | observations, partitions of both ends |
+/// | both, from OpenTelemetry | either, by the metric | the same |
 /// | environment | `event` | observations, partitions in scope |
 /// | outcomes | `outcome` | observations and outlooks, by locality |
 /// | policies, commands | `policy`, `command` | outlooks, all partitions |
@@ -20,7 +21,7 @@ import TwinCore
 /// resource leaves. Where a locality is neither in the record nor in the directory, the entry goes to all partitions.
 package final class NormalizerTask: TaskLogic {
     /// Raised with every change of logic that changes outputs.
-    package static let logicVersion: UInt32 = 1
+    package static let logicVersion: UInt32 = 2
 
     package let emitter: Emitter
     private let task: TaskID

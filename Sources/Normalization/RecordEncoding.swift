@@ -1,18 +1,31 @@
+import Messages
 import TwinCore
 
 /// How a raw record is written.
 package enum RecordEncoding: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     /// Native JSON: one object, an array of objects, or objects on lines; outcomes also as CloudEvents.
     case json = 1
+    /// Metrics of OpenTelemetry, as the Collector's Kafka exporter writes them.
+    case otlpJSON = 2
+    case otlpProto = 3
+
+    /// As in the configuration.
+    package var text: String {
+        switch self {
+        case .json: "json"
+        case .otlpJSON: "otlp_json"
+        case .otlpProto: "otlp_proto"
+        }
+    }
 
     package init?(text: String) {
-        guard text == "json" else { return nil }
-        self = .json
+        guard let match = Self.allCases.first(where: { $0.text == text }) else { return nil }
+        self = match
     }
 }
 
 /// Finds out how a record is written: by its `content-type` header, else by the topic's setting, else by its first
-/// byte.
+/// bytes. Only those tell OpenTelemetry's JSON from the native one, which have the same content type.
 enum EncodingChoice {
     case encoding(RecordEncoding)
     /// Why the record cannot be read.
@@ -22,7 +35,8 @@ enum EncodingChoice {
     private static let mediaTypes: [(name: String, encoding: RecordEncoding)] = [
         ("application/json", .json), ("text/json", .json), ("application/x-ndjson", .json),
         ("application/ndjson", .json), ("application/jsonl", .json), ("application/jsonlines", .json),
-        ("application/x-jsonlines", .json),
+        ("application/x-jsonlines", .json), ("application/x-protobuf", .otlpProto),
+        ("application/protobuf", .otlpProto), ("application/vnd.google.protobuf", .otlpProto),
     ]
 
     /// The longest media type that is looked at.
@@ -31,27 +45,33 @@ enum EncodingChoice {
     static func of(
         _ value: UnsafeRawBufferPointer, contentType: UnsafeRawBufferPointer?, setting: RecordEncoding?
     ) -> EncodingChoice {
-        if let contentType, !contentType.isEmpty { return named(contentType) }
+        if let contentType, !contentType.isEmpty { return named(contentType, value) }
         if let setting { return .encoding(setting) }
         return sniffed(value)
     }
 
-    private static func named(_ contentType: UnsafeRawBufferPointer) -> EncodingChoice {
+    private static func named(
+        _ contentType: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer
+    ) -> EncodingChoice {
         let name = contentType.prefix(mediaTypeBytesMax).prefix { $0 != UInt8(ascii: ";") }
             .filter { $0 > 0x20 && $0 < 0x7f }.map { $0 >= 0x41 && $0 <= 0x5a ? $0 | 0x20 : $0 }
-        for type in mediaTypes where type.name.utf8.elementsEqual(name) { return .encoding(type.encoding) }
+        for type in mediaTypes where type.name.utf8.elementsEqual(name) {
+            return .encoding(type.encoding == .json && OTLPMetrics.isJSON(value) ? .otlpJSON : type.encoding)
+        }
         if name.suffix(5).elementsEqual("+json".utf8) { return .encoding(.json) }
         return .refused("content type \"\(String(decoding: name, as: UTF8.self))\" is not understood")
     }
 
     private static func sniffed(_ value: UnsafeRawBufferPointer) -> EncodingChoice {
+        if OTLPMetrics.isProtobuf(value) { return .encoding(.otlpProto) }
+        if OTLPMetrics.isJSON(value) { return .encoding(.otlpJSON) }
         var index = 0
         if value.count >= 3, value[0] == 0xef, value[1] == 0xbb, value[2] == 0xbf { index = 3 }
         while index < value.count {
             switch value[index] {
             case 0x20, 0x09, 0x0a, 0x0d: index += 1
             case UInt8(ascii: "{"), UInt8(ascii: "["): return .encoding(.json)
-            default: return .refused("encoding is not recognised: neither an object nor an array of json")
+            default: return .refused("encoding is not recognised: neither json nor protobuf of opentelemetry")
             }
         }
         return .refused("record is empty")

@@ -171,6 +171,37 @@ import Views
         #expect(server.sink.records.map(\.topic) == [.telemetry])
     }
 
+    @Test func metricsOfOpenTelemetryAreTakenAsTheirExportersSendThem() async throws {
+        let server = try shop()
+        try await server.test { (ask) async throws in
+            let body = #"{"resourceMetrics":[]}"#
+            #expect(try await ask(.post, "/v1/metrics", body: body).text == "{}")
+            #expect(try await ask(.post, "/v1/metrics", body: #"{"resourceMetrics":"#).status == 400)
+            let long = Array((body + String(repeating: " ", count: 9_000)).utf8)
+            let small = try #require(Gzip.compress(long))
+            let gzip: HTTPFields = [.contentEncoding: "gzip"]
+            #expect(try await ask(.post, "/v1/metrics", headers: gzip, bytes: small).status == 200)
+            // {1: {2: {2: {1: "m"}}}}
+            let wire: [UInt8] = [0x0a, 7, 0x12, 5, 0x12, 3, 0x0a, 1, 0x6d]
+            for (bytes, status) in [(wire, 200), (Array(wire.dropLast()), 400)] {
+                let headers: HTTPFields = [.contentType: "application/x-protobuf"]
+                #expect(try await ask(.post, "/v1/metrics", headers: headers, bytes: bytes).status == status)
+            }
+        }
+        let types = ["application/json", "application/json", "application/x-protobuf"]
+        #expect(server.sink.records.map(\.contentType) == types)
+        #expect(server.sink.records[1].value?.count == 9_022)
+    }
+
+    @Test func aSmallBodyThatWouldBecomeALargeOneIsRefused() async throws {
+        let server = try shop()
+        let bomb = try #require(Gzip.compress([UInt8](repeating: 0x20, count: 2_000_000)))
+        try await server.test { (ask) async throws in
+            #expect(try await ask(.post, "/v1/metrics", headers: [.contentEncoding: "gzip"], bytes: bomb).status == 400)
+        }
+        #expect(server.sink.records.isEmpty)
+    }
+
     @Test func aWriteThatTheBrokerDoesNotTakeIsNoSuccess() async throws {
         let server = try shop()
         server.sink.failure = OrderError("no broker", isTemporary: true)

@@ -174,7 +174,20 @@ package struct Responder: HTTPResponder {
         } catch {
             throw Problem(.badRequest, "malformed", "the body could not be read")
         }
-        return bytes
+        return try unpack(bytes, request.headers[.contentEncoding], upTo: limit)
+    }
+
+    /// A body as it was before a client compressed it, which OpenTelemetry's do.
+    private func unpack(_ bytes: [UInt8], _ encoding: String?, upTo limit: Int) throws(Problem) -> [UInt8] {
+        switch encoding?.lowercased() {
+        case nil, "identity": return bytes
+        case "gzip":
+            guard let whole = Gzip.decompress(bytes, bytesMax: limit) else {
+                throw Problem(.badRequest, "malformed", "the body is not gzip of \(limit) bytes at most")
+            }
+            return whole
+        default: throw Problem(.unsupportedMediaType, "unsupportedEncoding", "send content-encoding: gzip, or none")
+        }
     }
 
     private func tooLarge(_ limit: Int) -> Problem {

@@ -50,6 +50,33 @@ enum IngestRoutes {
         return try await write(.outcomes, call, count, services)
     }
 
+    /// OTLP over HTTP, as exporters of OpenTelemetry send it. Which attributes name a resource is the normalizer's
+    /// configuration, so only the form is checked here.
+    static func openTelemetry(_ call: Call, _ services: Services) async throws(Problem) -> Reply {
+        let isProtobuf = call.headers[.contentType]?.lowercased().contains("protobuf") ?? false
+        let fault = call.body.withUnsafeBytes { body in
+            var reader = OTLPMetrics(OTLPMapping())
+            reader.open(body, isJSON: !isProtobuf)
+            while true {
+                switch reader.next() {
+                case .sample, .calls: continue
+                case .fault(let fault): if [.syntax, .wire].contains(fault.code) { return RecordFault?.some(fault) }
+                case .end: return nil
+                }
+            }
+        }
+        if let fault { throw Problem(.badRequest, "invalidRecord", fault.reason) }
+        let type = isProtobuf ? "application/x-protobuf" : "application/json"
+        // An export of nothing is no error, and no record.
+        if !call.body.isEmpty {
+            try await services.write([OrderRecord(.telemetry, value: call.body, contentType: type)])
+        }
+        // ExportMetricsServiceResponse without a partial success: no field at all.
+        var reply = Reply(.bytes(isProtobuf ? [] : Array("{}".utf8)))
+        reply.type = type
+        return reply.with(detail: "\(call.body.count) bytes of OpenTelemetry")
+    }
+
     /// What a reader found next.
     private enum Step { case entry, fault(RecordFault), end }
 

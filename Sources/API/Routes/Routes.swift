@@ -68,6 +68,8 @@ enum Routes {
         let limit = settings.bodyBytesMax
         return [
             Route(.post, "/v1/ingest/telemetry", .operator, bodyBytesMax: limit, writing: IngestRoutes.telemetry),
+            // The path that OpenTelemetry's exporters append to their endpoint.
+            Route(.post, "/v1/metrics", .operator, bodyBytesMax: limit, writing: IngestRoutes.openTelemetry),
             Route(.post, "/v1/ingest/interactions", .operator, bodyBytesMax: limit, writing: IngestRoutes.interactions),
             Route(.post, "/v1/ingest/outcomes", .operator, bodyBytesMax: limit, writing: IngestRoutes.outcomes),
         ]

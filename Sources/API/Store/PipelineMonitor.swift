@@ -79,11 +79,13 @@ final class KafkaPipelineMonitor: PipelineMonitor {
     }
 
     private func run() {
+        var snapshots = NewestSnapshots(configuration)
         while !mustStop {
             do throws(KafkaError) {
                 let admin = try Admin(properties: configuration.kafka)
                 while !mustStop {
-                    try look(admin)
+                    snapshots.look()
+                    try look(admin, snapshots.milliseconds)
                     sleepMilliseconds(Self.intervalMilliseconds) { self.mustStop }
                 }
                 admin.close(deadline: Deadline(milliseconds: 500))
@@ -97,7 +99,7 @@ final class KafkaPipelineMonitor: PipelineMonitor {
         }
     }
 
-    private func look(_ admin: borrowing Admin) throws(KafkaError) {
+    private func look(_ admin: borrowing Admin, _ snapshots: [Int64?]) throws(KafkaError) {
         var stages: [PipelineStatus.Stage] = []
         for stage in StageName.allCases {
             var found = PipelineStatus.Stage(stage: stage)
@@ -114,23 +116,42 @@ final class KafkaPipelineMonitor: PipelineMonitor {
             }
             stages.append(found)
         }
-        for (index, age) in snapshots().enumerated() { stages[index].snapshotMilliseconds = age }
+        for (index, made) in snapshots.enumerated() { stages[index].snapshotMilliseconds = made }
         let found = stages
         known.withLock { $0.stages = found }
     }
+}
 
-    /// When each stage's newest snapshot was made durable; nil where the store is no directory, or holds none.
-    private func snapshots() -> [Int64?] {
-        var newest = [Int64?](repeating: nil, count: StageName.allCases.count)
-        guard case .directory(let path) = configuration.snapshots else { return newest }
-        do throws(SnapshotError) {
-            let store = try DirectorySnapshotStore(
-                root: path, namespace: configuration.naming.snapshotNamespace, options: SnapshotOptions())
-            for info in try store.listAll() {
-                guard let index = StageName.allCases.firstIndex(of: info.task.stage) else { continue }
-                newest[index] = max(newest[index] ?? info.createdMilliseconds, info.createdMilliseconds)
-            }
-        } catch { return newest }
-        return newest
+/// When each stage's newest snapshot was made durable, asked of the store now and then.
+private struct NewestSnapshots {
+    /// A directory is listed; a topic must be read whole.
+    private static let directoryMilliseconds: Int64 = 5_000
+    private static let topicMilliseconds: Int64 = 60_000
+
+    private let configuration: ProgramConfiguration
+    private let intervalMilliseconds: Int64
+    private var store: (any SnapshotStore)?
+    private var next = Int64.min
+    /// By stage; nil where the store holds none, or cannot be asked.
+    private(set) var milliseconds = [Int64?](repeating: nil, count: StageName.allCases.count)
+
+    init(_ configuration: ProgramConfiguration) {
+        self.configuration = configuration
+        if case .topic = configuration.snapshots {
+            intervalMilliseconds = Self.topicMilliseconds
+        } else {
+            intervalMilliseconds = Self.directoryMilliseconds
+        }
+    }
+
+    mutating func look() {
+        let now = monotonicMilliseconds()
+        guard now >= next else { return }
+        next = now + intervalMilliseconds
+        if store == nil { store = try? SnapshotStores.open(configuration, reader: "twin-api") }
+        guard let found = try? store?.listAll() else { return }
+        milliseconds = StageName.allCases.map { stage in
+            found.filter { $0.task.stage == stage }.map(\.createdMilliseconds).max()
+        }
     }
 }

@@ -80,7 +80,8 @@ struct EventCommand: AsyncParsableCommand {
                 .setting("start", .string(start)).setting("end", .string(end))
                 .setting(
                     "scope",
-                    JSONValue.object([]).setting("key", .string(parts[0])).setting("value", .string(parts[1])))
+                    JSONValue.object([]).setting("key", .string(parts[0])).setting("value", .string(parts[1]))
+                )
                 .setting("kind", .string(kind))
             if let uplift { body = body.setting("uplift", .number(uplift)) }
             let event = try await remote.ask(.put, ["v1", "events", id], body: body).value

@@ -16,6 +16,20 @@ package struct InteractionSample: BitwiseCopyable {
     package var latencySeconds: Double?
     package var sourceLocality: UnsafeRawBufferPointer
     package var targetLocality: UnsafeRawBufferPointer
+
+    /// An interaction without localities.
+    package init(
+        source: UnsafeRawBufferPointer, target: UnsafeRawBufferPointer, time: EventTime, rate: Double? = nil,
+        latencySeconds: Double? = nil
+    ) {
+        self.source = source
+        self.target = target
+        self.time = time
+        self.rate = rate
+        self.latencySeconds = latencySeconds
+        sourceLocality = UnsafeRawBufferPointer(start: nil, count: 0)
+        targetLocality = sourceLocality
+    }
 }
 
 /// Reads interactions in the native JSON format (`topics/schemas/interaction.schema.json`) from records.
@@ -49,8 +63,7 @@ package struct InteractionJSON: ~Copyable {
 private enum InteractionFormat: JSONEntryFormat {
     static var empty: InteractionSample {
         let none = UnsafeRawBufferPointer(start: nil, count: 0)
-        return InteractionSample(
-            source: none, target: none, time: EventTime(milliseconds: 0), sourceLocality: none, targetLocality: none)
+        return InteractionSample(source: none, target: none, time: EventTime(milliseconds: 0))
     }
 
     static func read(_ records: inout JSONRecords, into entry: inout InteractionSample) throws(JSONError) {

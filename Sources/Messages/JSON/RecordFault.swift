@@ -8,6 +8,7 @@ package struct RecordFault: Error, Sendable, CustomStringConvertible {
         case notAMoment, implausibleTime, endBeforeStart
         case tagNotAString, tooManyTags, metricAndMetrics, tooManyMetrics
         case tooManyElements, tooManyFaults, unknownVersion
+        case wire, noIdentity, deltaWithoutStart, deltaOfLevel
     }
 
     package var code: Code
@@ -53,6 +54,10 @@ package struct RecordFault: Error, Sendable, CustomStringConvertible {
         case .tooManyElements: "record has more than \(JSONRecords.elementsMax) elements"
         case .tooManyFaults: "record has more than \(JSONRecords.faultsMax) faulty elements; the rest was not read"
         case .unknownVersion: "specversion is not 1.0"
+        case .wire: "not protobuf"
+        case .noIdentity: "no attribute names the resource"
+        case .deltaWithoutStart: "a delta does not say when it began"
+        case .deltaOfLevel: "a delta of what can fall has no level; export it as cumulative"
         }
     }
 

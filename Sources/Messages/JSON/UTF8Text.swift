@@ -30,6 +30,17 @@ package enum UTF8Text {
         }
     }
 
+    /// Whether bytes are UTF-8.
+    package static func isWellFormed(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        var index = 0
+        while index < bytes.count {
+            let length = sequenceLength(bytes, at: index)
+            guard length > 0 else { return false }
+            index += length
+        }
+        return true
+    }
+
     /// Whether valid UTF-8 holds a control character: C0, DEL or C1.
     package static func holdsControls(_ bytes: UnsafeRawBufferPointer) -> Bool {
         var previous: UInt8 = 0

@@ -59,7 +59,8 @@ extension SettingsTable<NormalizerSettings> {
         table.integer(
             "heartbeatsSkippedMax", \.heartbeatsSkippedMax, in: 0...1_000, "Heartbeats without news held back.")
         for topic in NormalizerSettings.rawTopics {
-            let help = "Encoding of \(topic.text) where records name none."
+            let names = RecordEncoding.allCases.map(\.text).joined(separator: ", ")
+            let help = "Encoding of \(topic.text) where records name none (\(names)); empty: by their first bytes."
             table.parsed("encodings.\(topic.text)", help) { settings, text in
                 guard !text.isEmpty else { return nil }
                 guard let encoding = RecordEncoding(text: text) else { return "'\(text)' is no known encoding" }
@@ -67,6 +68,7 @@ extension SettingsTable<NormalizerSettings> {
                 return nil
             }
         }
+        table.openTelemetry()
         return table
     }
 
@@ -114,5 +116,43 @@ extension SettingsTable<NormalizerSettings> {
             settings.metrics.append(metric)
         }
         return nil
+    }
+}
+
+extension SettingsTable<NormalizerSettings> {
+    /// How OpenTelemetry's attributes are read.
+    fileprivate mutating func openTelemetry() {
+        let defaults = OTLPMapping()
+        func joined(_ list: [String]) -> String { list.joined(separator: ",") }
+        func list(_ text: String) -> [String] { text.split(separator: ",").map { String($0) } }
+        parsed(
+            "otlp.resource", default: joined(defaults.resource),
+            "Attributes of OpenTelemetry's resources, the first that is there being the resource's id."
+        ) { settings, text in
+            settings.otlp.resource = list(text)
+            return settings.otlp.resource.isEmpty ? "it must name an attribute" : nil
+        }
+        parsed(
+            "otlp.tags", default: joined(defaults.tags.map { "\($0.attribute)=\($0.name)" }),
+            "Attributes that become tags: ATTRIBUTE=TAG,…"
+        ) { settings, text in
+            settings.otlp.tags = []
+            for pair in list(text) {
+                let parts = pair.split(separator: "=", maxSplits: 1).map { String($0) }
+                guard parts.count == 2 else { return "'\(pair)' is not ATTRIBUTE=TAG" }
+                settings.otlp.tags.append(.init(attribute: parts[0], name: parts[1]))
+            }
+            return nil
+        }
+        text("otlp.class", \.otlp.resourceClass, "The attribute that is the resource's class.")
+        parsed(
+            "otlp.calls", default: joined(defaults.calls), "Metrics whose data points count the calls between two ends."
+        ) { settings, text in
+            settings.otlp.calls = list(text)
+            return nil
+        }
+        text("otlp.caller", \.otlp.caller, "The attribute of such a data point that names the caller.")
+        text("otlp.callee", \.otlp.callee, "The attribute that names the one that is called.")
+        integer("callPairsMax", \.callPairsMax, in: 0...10_000_000, "Pairs whose totals of calls are remembered.")
     }
 }

@@ -3,15 +3,35 @@ import Snapshots
 
 /// Opens the snapshot store that the configuration names.
 package enum SnapshotStores {
+    /// The store of a stage.
     package static func open(_ configuration: RuntimeConfiguration) throws(StageFailure) -> any SnapshotStore {
+        try open(
+            configuration.snapshots, configuration.naming, configuration.kafka, configuration.snapshotOptions,
+            reader: configuration.groupID, timeoutMilliseconds: configuration.startTimeoutMilliseconds)
+    }
+
+    /// The stages' store, to be looked at by a program that is none; nil if the configuration names none.
+    package static func open(
+        _ configuration: ProgramConfiguration, reader: String
+    ) throws(StageFailure) -> (any SnapshotStore)? {
+        guard let location = configuration.snapshots else { return nil }
+        return try open(
+            location, configuration.naming, configuration.kafka, SnapshotOptions(), reader: reader,
+            timeoutMilliseconds: configuration.startTimeoutMilliseconds)
+    }
+
+    private static func open(
+        _ location: SnapshotLocation, _ naming: TopicNaming, _ kafka: KafkaProperties, _ options: SnapshotOptions,
+        reader: String, timeoutMilliseconds: Int
+    ) throws(StageFailure) -> any SnapshotStore {
         do throws(SnapshotError) {
-            switch configuration.snapshots {
+            switch location {
             case .directory(let path):
-                return try DirectorySnapshotStore(
-                    root: path, namespace: configuration.naming.snapshotNamespace,
-                    options: configuration.snapshotOptions)
+                return try DirectorySnapshotStore(root: path, namespace: naming.snapshotNamespace, options: options)
             case .topic(let name):
-                return try LogSnapshotStore(try openLog(name, configuration), options: configuration.snapshotOptions)
+                let log = try openLog(
+                    naming.qualified(name), kafka, reader: reader, timeoutMilliseconds: timeoutMilliseconds)
+                return try LogSnapshotStore(log, options: options)
             }
         } catch {
             throw StageFailure(
@@ -20,15 +40,13 @@ package enum SnapshotStores {
     }
 
     private static func openLog(
-        _ name: String, _ configuration: RuntimeConfiguration
+        _ topic: String, _ kafka: KafkaProperties, reader: String, timeoutMilliseconds: Int
     ) throws(SnapshotError) -> KafkaSnapshotLog {
-        let topic = configuration.naming.qualified(name)
         do {
-            let admin = try Admin(properties: configuration.kafka)
+            let admin = try Admin(properties: kafka)
             let description: TopicDescription?
             do throws(KafkaError) {
-                description = try admin.describeTopic(
-                    topic, timeoutMilliseconds: configuration.startTimeoutMilliseconds)
+                description = try admin.describeTopic(topic, timeoutMilliseconds: timeoutMilliseconds)
             } catch {
                 admin.close(deadline: Deadline(milliseconds: 1_000))
                 throw error
@@ -36,8 +54,8 @@ package enum SnapshotStores {
             admin.close(deadline: Deadline(milliseconds: 1_000))
             guard let description else { throw SnapshotError(.missing, "there is no topic '\(topic)'") }
             return KafkaSnapshotLog(
-                topic: topic, partitionCount: Int32(clamping: description.partitions.count),
-                properties: configuration.kafka, groupID: "\(configuration.groupID).snapshots")
+                topic: topic, partitionCount: Int32(clamping: description.partitions.count), properties: kafka,
+                groupID: "\(reader).snapshots")
         } catch let error as SnapshotError {
             throw error
         } catch {

@@ -157,11 +157,18 @@ struct TestRequester: Sendable {
         _ method: HTTPRequest.Method, _ uri: String, token: String? = nil, headers: HTTPFields = [:],
         body: String? = nil
     ) async throws -> Answer {
+        try await self(method, uri, token: token, headers: headers, bytes: body.map { Array($0.utf8) })
+    }
+
+    func callAsFunction(
+        _ method: HTTPRequest.Method, _ uri: String, token: String? = nil, headers: HTTPFields = [:],
+        bytes: [UInt8]?
+    ) async throws -> Answer {
         var fields = headers
         if let token { fields[.authorization] = "Bearer \(token)" }
-        if body != nil, fields[.contentType] == nil { fields[.contentType] = "application/json" }
+        if bytes != nil, fields[.contentType] == nil { fields[.contentType] = "application/json" }
         let response = try await client.executeRequest(
-            uri: uri, method: method, headers: fields, body: body.map { ByteBuffer(string: $0) })
+            uri: uri, method: method, headers: fields, body: bytes.map { ByteBuffer(bytes: $0) })
         return Answer(
             status: Int(response.status.code), headers: response.headers, bytes: Array(response.body.readableBytesView))
     }
