@@ -4,12 +4,13 @@ SWIFT ?= swift
 ARGS ?=
 release = .build/release
 
-.PHONY: demo test tansu-test build bench format lint install test-install help
+.PHONY: demo test browser tansu-test build bench format lint install test-install help
 
 help:
 	@echo 'make demo    build and run the pipeline over a simulated fleet (ARGS=... for options)'
 	@echo 'make test    run all tests: quick ones, simulations, the pipeline over a broker with workers killed'
 	@echo 'make tansu-test   run the tests over a broker on a second, independent one'
+	@echo 'make browser look at the dashboard with a browser, and take pictures of every page'
 	@echo 'make build   build all programs, optimised'
 	@echo 'make bench   measure speed and memory'
 	@echo 'make lint    check format, files of docker/ and rules of the repository'
@@ -30,6 +31,9 @@ demo: build
 
 bench: build
 	$(release)/twinscale bench $(ARGS)
+
+browser: build
+	BUILD=$(release) .ci/browser
 
 # One group after the other: the simulations keep every core busy, and the tests over a broker wait for real time, so
 # neither would be fair to the others beside it.

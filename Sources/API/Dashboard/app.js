@@ -37,6 +37,7 @@ const links = pages.filter((page) => !page.isHidden).map((page) =>
 const who = h("span", { class: "who" });
 const out = h("button", { class: "quiet", onclick: leave }, "Sign out");
 let leavePage = null;
+let hasShown = false;
 let me = { name: "", role: "viewer", authenticated: false };
 
 const search = h("form", {
@@ -150,7 +151,9 @@ async function show() {
     if (!("status" in error)) console.error(error);
     replace(main, failure(error, show));
   }
-  if (!signal.aborted) main.querySelector("h1")?.focus({ preventScroll: true });
+  // A page that one went to is read from its title on; the first one is met where every page begins.
+  if (!signal.aborted && hasShown) main.querySelector("h1")?.focus({ preventScroll: true });
+  hasShown = true;
 }
 
 async function start() {
