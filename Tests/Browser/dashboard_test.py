@@ -4,6 +4,7 @@ import json
 import re
 import time
 import unittest
+import urllib.parse
 import urllib.request
 
 from playwright.sync_api import expect, sync_playwright
@@ -231,6 +232,49 @@ class DashboardTest(unittest.TestCase):
         page.get_by_text("All, by name").click()
         expect(page.get_by_role("link", name=hostile[0], exact=True)).to_be_visible()
 
+    def test_ten_thousand_twins_stay_fluid(self):
+        lines = [big_twin(number) for number in range(10_000)]
+        by_name = sorted(lines, key=lambda line: line["resource"])
+        fleet = {
+            "time": "2026-03-19T06:00:00Z", "horizonSeconds": 1800, "resources": len(lines), "atRisk": 400, "distrusted": 3,
+            "stale": 2, "proposals": 0, "inFlight": 9, "pricePerHour": 1234.5, "savedPerHour": 98.7, "ranked": lines[:1000],
+            "localities": [{"type": "locality", "value": f"cluster-{place}", "resources": 500, "atRisk": 20, "utilisation": 1.2}
+                           for place in range(20)]}
+
+        def twins(route):
+            query = urllib.parse.parse_qs(urllib.parse.urlsplit(route.request.url).query)
+            begin, limit = int(query.get("cursor", ["0"])[0]), int(query["limit"][0])
+            end = begin + limit
+            route.fulfill(json={"items": by_name[begin:end], "next": str(end) if end < len(lines) else None, "total": len(lines)})
+
+        page = self.page
+        page.route("**/v1/fleet?*", lambda route: route.fulfill(json=fleet))
+        page.route("**/v1/twins?*", twins)
+        begin = time.monotonic()
+        self.open("fleet")
+        expect(page.locator(".risk").first).to_be_visible()
+        shown = time.monotonic() - begin
+        page.evaluate("""() => {
+            window.longest = 0;
+            new PerformanceObserver((list) => {
+                for (const entry of list.getEntries()) window.longest = Math.max(window.longest, entry.duration);
+            }).observe({ type: "longtask" });
+        }""")
+        page.get_by_text("All, by name").click()
+        expect(page.get_by_role("link", name="service-00000")).to_be_visible()
+        place = page.locator(".virtual")
+        for _ in range(120):
+            place.evaluate("node => { node.scrollTop = node.scrollHeight; }")
+            page.wait_for_timeout(30)
+            if page.get_by_role("link", name="service-09999").count():
+                break
+        expect(page.get_by_role("link", name="service-09999")).to_be_visible()
+        self.assertLess(page.locator(".virtual-row").count(), 100, "only rows in sight exist")
+        page.screenshot(path=screenshots / "fleet-10000-light.png")
+        longest = page.evaluate("window.longest")
+        print(f"10 000 twins: shown after {shown:.2f} s, longest task {longest:.0f} ms", flush=True)
+        self.assertLess(longest, 1000)
+
     def test_a_lost_connection_is_told_and_mended(self):
         server = Server(self.demo)
         page = self.context.new_page()
@@ -275,6 +319,15 @@ class DashboardTest(unittest.TestCase):
         page.reload()
         expect(page.locator("h1")).to_be_visible()
         self.assertNotEqual(page.evaluate(color), before)
+
+
+def big_twin(number):
+    """A twin of a fleet of ten thousand, the riskiest first."""
+    return {
+        "resource": f"service-{number:05}", "locality": f"cluster-{number % 20}", "class": "service", "tags": {"zone": "a"},
+        "time": "2026-03-19T06:00:00Z", "readyUnits": 4, "desiredUnits": 5, "policy": "shop", "mode": "act",
+        "metric": "requests_per_second", "level": 10.5, "quality": "fresh", "distrusted": False, "pricePerHour": 0.4,
+        "risk": {"utilisation": 1.4 - number / 10_000, "target": 0.7, "atSeconds": 900, "shortfall": 1}}
 
 
 def quoted(name):

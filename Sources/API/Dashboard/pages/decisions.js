@@ -1,8 +1,8 @@
-import { h, replace, s, text } from "../parts/dom.js";
+import { h, replace } from "../parts/dom.js";
 import { get, path } from "../parts/api.js";
 import { live } from "../parts/live.js";
-import { at, count, duration, money, moment, number, percent, plural, signed, unknown, when, words } from "../parts/format.js";
-import { badge, choices, empty, failure, head, load, section, select, throttle, VirtualList } from "../parts/ui.js";
+import { count, duration, money, moment, number, percent, plural, signed, unknown, when, words } from "../parts/format.js";
+import { badge, empty, head, load, section, select, Stat, stats, throttle, VirtualList } from "../parts/ui.js";
 import { twinLink, units } from "../parts/twinbits.js";
 import { answerButtons } from "../parts/orders.js";
 
@@ -26,14 +26,21 @@ class DecisionsPage {
   }
 
   async read() {
-    const [page, waiting] = await Promise.all([
-      get(path("decisions"), this.filter(), this.signal), get(path("proposals"), { limit: 100 }, this.signal),
+    const { resource, signal } = this;
+    const [page, waiting, effects] = await Promise.all([
+      get(path("decisions"), this.filter(), signal), get(path("proposals"), { limit: 100 }, signal),
+      get(path("effectiveness"), { resource }, signal),
     ]);
-    Object.assign(this, { items: page.items, next: page.next, waiting: waiting.items });
+    Object.assign(this, { items: page.items, next: page.next, waiting: waiting.items, effects });
   }
 
   show(root) {
     this.waitingPlace = h("div");
+    this.figures = {
+      actions: new Stat("Actions", "Of those that are remembered"), ready: new Stat("Came to be ready"),
+      failed: new Stat("Failed"), lead: new Stat("Ready after", "From an action to ready units, on average"),
+      error: new Stat("Use was off by", "Mean of |came − expected|, in points of use"),
+    };
     this.detail = h("div", { class: "detail", "aria-live": "polite" });
     this.listPlace = h("div");
     this.list = new VirtualList({
@@ -41,7 +48,7 @@ class DecisionsPage {
     });
     replace(root,
       head("Decisions", "Every number that was decided, with the forecast, the candidates and each constraint behind it."),
-      this.waitingPlace,
+      stats(...Object.values(this.figures)), this.waitingPlace,
       h("div", { class: "ledger" },
         section("Ledger", {}, h("div", { class: "controls filters" }, this.controls()), this.listPlace),
         section("Explanation", { name: "explanation" }, this.detail)));
@@ -89,7 +96,12 @@ class DecisionsPage {
   }
 
   draw() {
-    const { waiting, items } = this;
+    const { waiting, items, effects, figures } = this;
+    figures.actions.set(count(effects.actions), effects.open ? `${count(effects.open)} in flight` : "");
+    figures.ready.set(count(effects.ready));
+    figures.failed.set(count(effects.failed), "", effects.failed > 0 ? "danger" : "");
+    figures.lead.set(duration(effects.leadSecondsMean), effects.actions ? `expected ${duration(effects.leadSecondsExpectedMean)}` : "");
+    figures.error.set(percent(effects.utilisationErrorMean, 1));
     replace(this.waitingPlace, waiting.length > 0 && section("Wait for approval", { note: plural(waiting.length, "proposal") },
       h("ul", { class: "waiting" }, waiting.map((event) => this.proposal(event)))));
     if (items.length === 0) {

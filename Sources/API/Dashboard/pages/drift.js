@@ -1,10 +1,10 @@
 import { h, replace, s } from "../parts/dom.js";
 import { get, path } from "../parts/api.js";
 import { live } from "../parts/live.js";
-import { at, count, duration, moment, number, plural, when, words } from "../parts/format.js";
+import { at, moment, number, plural, signed, when, words } from "../parts/format.js";
 import { badge, empty, head, load, section, select, throttle } from "../parts/ui.js";
 import { twinLink } from "../parts/twinbits.js";
-import { axes } from "../parts/chart.js";
+import { tick } from "../parts/chart.js";
 
 const { d3 } = window;
 const kinds = ["level", "trend", "variance", "season", "anomaly", "data"];
@@ -63,7 +63,7 @@ class DriftPage {
         h("td", null, data.metric.replaceAll("_", " ")),
         h("td", null, badge(data.kind, ["anomaly", "data"].includes(data.kind) ? "plain" : "warn", about[data.kind])),
         h("td", { class: "nowrap", title: `${number(data.score)} times the threshold` },
-          data.kind === "data" ? data.reason : data.kind === "variance" ? `× ${number(data.magnitude)}` : `${number(data.magnitude)} σ`),
+          data.kind === "data" ? data.reason : data.kind === "variance" ? `× ${number(data.magnitude)}` : `${signed(data.magnitude)} σ`),
         h("td", { class: "nowrap", title: moment(data.since) }, when(data.since, live.now)),
         h("td", { class: "muted" }, data.retrainRequested ? "retrained" : "watched"))))),
     this.items.length > this.shown && h("button", { class: "button more", onclick: () => {
@@ -85,7 +85,7 @@ class DriftPage {
     const y = d3.scalePoint(rows, [16, 16 + (rows.length - 1) * row]);
     const axis = s("g", { class: "axis" });
     d3.select(axis).attr("transform", `translate(0,${height - 24})`)
-      .call(d3.axisBottom(x).ticks(Math.max(3, width / 130)).tickFormat((value) => when(value.getTime(), NaN)).tickSize(0).tickPadding(8))
+      .call(d3.axisBottom(x).ticks(Math.max(3, width / 130)).tickFormat(tick).tickSize(0).tickPadding(8))
       .call((some) => some.select(".domain").remove());
     replace(this.plot, s("svg", { height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${plural(this.items.length, "drift event")} by twin over time` },
       rows.map((name) => [

@@ -1,7 +1,7 @@
 import { h, replace, text, color } from "../parts/dom.js";
 import { get, path } from "../parts/api.js";
 import { live } from "../parts/live.js";
-import { count, number, percent, plural, signed, duration, unknown } from "../parts/format.js";
+import { number, percent, plural, signed, duration } from "../parts/format.js";
 import { badge, empty, field, head, load, section, select, throttle } from "../parts/ui.js";
 import { heat, heatNames, twinLink } from "../parts/twinbits.js";
 

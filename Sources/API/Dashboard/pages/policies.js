@@ -1,7 +1,7 @@
 import { h, replace, text } from "../parts/dom.js";
 import { get, path, send } from "../parts/api.js";
 import { live } from "../parts/live.js";
-import { at, count, money, moment, number, percent, plural, unknown, when, words, date, hour } from "../parts/format.js";
+import { count, money, moment, number, percent, plural, when, date, hour } from "../parts/format.js";
 import { ask, badge, empty, failure, field, head, load, section, select, throttle, toast } from "../parts/ui.js";
 import { LinesChart } from "../parts/chart.js";
 

@@ -2,7 +2,7 @@ import { h, replace, text } from "../parts/dom.js";
 import { get, path } from "../parts/api.js";
 import { live } from "../parts/live.js";
 import { at, count, duration, hour, moment, number, percent, plural, relative, unknown, when, words } from "../parts/format.js";
-import { badge, choices, empty, head, load, section, select, Stat, stats, throttle } from "../parts/ui.js";
+import { badge, choices, empty, head, load, section, select, Stat, stats, throttle, toast } from "../parts/ui.js";
 import { twinLink, twinState, units, heat } from "../parts/twinbits.js";
 import { TwinChart } from "../parts/chart.js";
 import { orderButtons } from "../parts/orders.js";
@@ -24,7 +24,7 @@ const hours = 3_600_000;
 class TwinPage {
   constructor(resource, signal, me) {
     Object.assign(this, {
-      resource, signal, me, metric: "", range: 3 * hours, then: "", history: [], accuracy: null, events: [],
+      resource, signal, me, metric: "", range: 3 * hours, then: "", history: [], accuracy: null, events: [], past: null,
     });
   }
 
@@ -68,7 +68,7 @@ class TwinPage {
       cover: new Stat("Came as told", "Share of what came that lay between the 10 % and 90 % quantile; 80 % is right"),
     };
     this.state = h("span", { class: "tags" });
-    this.chart = new TwinChart(`Demand, forecast and capacity of ${twin.resource}`);
+    this.chart = new TwinChart(`Demand, forecast and capacity of ${twin.resource}`, (time) => this.look(time));
     this.places = Object.fromEntries(["why", "decisions", "actions", "drift", "neighbours", "orders", "then"].map((name) =>
       [name, h("div")]));
     replace(root,
@@ -77,13 +77,12 @@ class TwinPage {
       section("Demand", { controls: this.controls() }, this.chart.node, this.legend()),
       h("div", { class: "columns" },
         h("div", { class: "stack" },
-          section("The last decision", {}, this.places.why),
-          section("Actions and what they did", {}, this.places.actions)),
+          section("Decision", {}, this.places.why),
+          section("Actions and what they did", {}, this.places.actions), section("Orders", {}, this.places.orders)),
         h("div", { class: "stack" },
           section("Neighbours", { controls: h("a", { href: `#/graph?around=${encodeURIComponent(twin.resource)}` }, "Graph") },
             this.places.neighbours),
-          section("Drift", {}, this.places.drift),
-          section("Orders", {}, this.places.orders))));
+          section("Drift", {}, this.places.drift))));
     this.draw();
     this.refresh = throttle(async () => {
       await this.read();
@@ -110,6 +109,22 @@ class TwinPage {
       choices("Range", [["1", "1 h"], ["3", "3 h"], ["12", "12 h"], ["24", "24 h"]], String(this.range / hours),
         renew((value) => { this.range = Number(value) * hours; })),
     ];
+  }
+
+  /** Shows what was known at a moment of the past; of now without one. */
+  async look(time) {
+    if (!time) {
+      this.past = null;
+      return this.draw();
+    }
+    try {
+      const past = await get(this.url(), { at: new Date(time).toISOString() }, this.signal);
+      if (this.signal.aborted) return;
+      this.past = { ...past, time };
+      this.draw();
+    } catch (error) {
+      if (error.name !== "AbortError") toast(error.message, "danger");
+    }
   }
 
   legend() {
@@ -158,9 +173,9 @@ class TwinPage {
       });
     }
     if (ahead.length > 0) ahead.push({ time: to, capacity: ahead.at(-1).capacity });
-    const then = this.then ? accuracy.points.map((one) => ({ ...one, time: at(one.time) })).filter((one) => one.time <= to) : [];
+    const then = this.expectedThen().filter((one) => one.time <= to);
     this.chart.update({
-      from: now - this.range, to, now, horizons, ahead, then, thenSeconds: Number(this.then),
+      from: now - this.range, to, now, horizons, ahead, then, thenSeconds: Number(this.then), picked: this.past?.time,
       history: isPrimary ? history : history.map((point) => ({ ...point, capacity: null })),
       events: this.events.filter((one) => !one.cancelled && this.concerns(one.scope)).map((one) => ({
         name: one.id, start: at(one.start), end: at(one.end), about: `${one.kind}, × ${number(one.uplift)} planned`,
@@ -176,6 +191,19 @@ class TwinPage {
     });
   }
 
+  /** What was expected before it came: all that was expected at one moment, or always as long before. */
+  expectedThen() {
+    if (this.past) {
+      const { time } = this.past;
+      const metric = this.past.metrics.find((one) => one.metric === this.forecast.metric);
+      if (!metric) return [];
+      const ahead = metric.forecast.filter((one) => one.mean !== null);
+      return [{ horizonSeconds: 0, mean: metric.level, q10: metric.level, q90: metric.level }, ...ahead]
+        .map((one) => ({ ...one, time: time + one.horizonSeconds * 1000 }));
+    }
+    return this.then ? this.accuracy.points.map((one) => ({ ...one, time: at(one.time) })) : [];
+  }
+
   concerns(scope) {
     const { twin } = this;
     return { resource: twin.resource, locality: twin.locality, class: twin.class }[scope.key] === scope.value
@@ -184,23 +212,24 @@ class TwinPage {
 
   drawLists(now) {
     const { twin, places } = this;
-    const decision = twin.decision;
-    replace(places.why, decision
+    const { decision } = this.past ?? twin;
+    replace(places.why, this.past && h("p", { class: "then-head" }, badge(`As of ${when(this.past.time, now)}`, "accent"),
+      h("button", { class: "button", onclick: () => this.look(null) }, "Back to now")), decision
       ? [
         h("p", { class: "why" }, decision.data.reason),
         h("p", { class: "note" }, `What would change it: ${decision.data.whatWouldChange}.`),
         h("p", { class: "small muted" }, `${when(decision.time, now)}, ${relative(decision.time, now)}. `,
           h("a", { href: `#/decisions/${encodeURIComponent(decision.id)}` }, "How it came about")),
       ]
-      : empty("No decision yet", "No policy matches this twin, or it has no forecast."));
+      : this.past ? empty("None is remembered from then") : empty("No decision yet", "No policy matches this twin, or it has no forecast."));
     replace(places.actions, twin.actions.length === 0 ? empty("No action yet") : actionTable(twin.actions, now));
     replace(places.neighbours, twin.neighbours.length === 0 ? empty("No calls seen") : neighbours(twin.neighbours));
-    replace(places.drift, twin.drift.length === 0 ? empty("None remembered")
+    replace(places.drift, twin.drift.length === 0 ? h("p", { class: "note" }, "It behaves as its model knows it.")
       : h("ul", { class: "feed" }, twin.drift.slice(0, 6).map(({ data, time }) =>
         h("li", null, h("time", { title: moment(time) }, hour(time)),
           h("p", null, `${words(data.kind)} of ${data.metric.replaceAll("_", " ")}`,
             h("span", { class: "muted" }, data.retrainRequested ? ", retrained" : ""))))));
-    replace(places.orders, twin.orders.length === 0 ? empty("None")
+    replace(places.orders, twin.orders.length === 0 ? h("p", { class: "note" }, "Nobody has given any.")
       : h("ul", { class: "feed" }, twin.orders.slice(0, 6).map((order) =>
         h("li", null, h("time", { title: moment(order.time) }, hour(order.time)),
           h("p", null, `${words(order.verb)}${order.value ? ` ${order.value}` : ""}, ${order.status}`,

@@ -5,7 +5,7 @@ let token = null;
 try { token = sessionStorage.getItem(key); } catch { /* a browser without storage asks again */ }
 
 /** What the server refused, in its words. */
-export class Problem extends Error {
+class Problem extends Error {
   constructor(status, code, detail) {
     super(detail);
     Object.assign(this, { status, code });
@@ -25,7 +25,7 @@ export const session = {
   onUnauthorized() {},
 };
 
-export const headers = () => (token ? { authorization: `Bearer ${token}` } : {});
+const headers = () => (token ? { authorization: `Bearer ${token}` } : {});
 
 /** A path from parts, each escaped. */
 export const path = (...parts) => `/v1/${parts.map(encodeURIComponent).join("/")}`;

@@ -11,13 +11,13 @@ const lane = 14;
 const before = (points, time) => d3.bisector((point) => point.time).right(points, time) - 1;
 
 /** Ticks of time with the day named where it begins. */
-const tick = (value, index, all) => {
+export const tick = (value, index, all) => {
   const isNewDay = index > 0 && date(all[index - 1].__data__ ?? value) !== date(value);
   return isNewDay || (value.getHours() === 0 && value.getMinutes() === 0) ? date(value.getTime()) : hour(value.getTime());
 };
 
 /** The axes, shared by all charts over time. */
-export function axes(group, x, y, width, height) {
+function axes(group, x, y, width, height) {
   d3.select(group.x).attr("transform", `translate(0,${height - margin.bottom + 4})`)
     .call(d3.axisBottom(x).ticks(Math.max(3, width / 110)).tickFormat(tick).tickSize(0).tickPadding(8))
     .call((axis) => axis.select(".domain").remove());
@@ -28,8 +28,9 @@ export function axes(group, x, y, width, height) {
 
 /** The main chart of a twin. */
 export class TwinChart {
-  constructor(label, height = 340) {
-    this.height = height;
+  /** `onPick` is told the moment of the past that somebody chose. */
+  constructor(label, onPick, height = 340) {
+    Object.assign(this, { height, onPick });
     this.clip = `clip-${Math.random().toString(36).slice(2)}`;
     this.groups = Object.fromEntries(["bands", "y", "x", "fan", "lines", "marks", "cursor"].map((name) =>
       [name, s("g", { class: name === "x" || name === "y" ? "axis" : `over-${name}` })]));
@@ -39,9 +40,9 @@ export class TwinChart {
     for (const name of ["fan", "lines", "bands"]) this.groups[name].setAttribute("clip-path", `url(#${this.clip})`);
     this.tip = h("div", { class: "tip", hidden: true, role: "status" });
     this.node = h("div", {
-      class: "chart", tabindex: "0", role: "group", "aria-label": `${label}; the arrow keys move along time`,
+      class: "chart", tabindex: "0", role: "group", "aria-label": `${label}; the arrow keys move along time, Enter shows what was known then`,
       onpointermove: (event) => this.point(event.clientX - this.node.getBoundingClientRect().left),
-      onpointerleave: () => this.leave(), onblur: () => this.leave(),
+      onpointerleave: () => this.leave(), onblur: () => this.leave(), onclick: () => this.pick(),
       onkeydown: (event) => this.key(event),
     }, this.svg, this.tip);
     new ResizeObserver(() => this.draw()).observe(this.node);
@@ -88,7 +89,8 @@ export class TwinChart {
         }),
         s("text", { class: "event-name", x: left + 4, y: margin.top + 8 }, one.name),
       ];
-    }), s("line", { class: "now", x1: x(data.now), x2: x(data.now), y1: margin.top, y2: height - margin.bottom }));
+    }), [data.now, data.picked].filter(Boolean).map((time) =>
+      s("line", { class: time === data.now ? "now" : "picked", x1: x(time), x2: x(time), y1: margin.top, y2: height - margin.bottom })));
   }
 
   drawFan(x, y) {
@@ -149,10 +151,15 @@ export class TwinChart {
     replace(this.groups.cursor);
   }
 
+  pick() {
+    if (this.cursor && this.cursor <= this.data.now) this.onPick(this.cursor);
+  }
+
   key(event) {
     const { data } = this;
     const steps = { ArrowLeft: -1, ArrowRight: 1 };
     if (event.key === "Escape") return this.leave();
+    if (event.key === "Enter") return this.pick();
     if (!data || !(event.key in steps)) return;
     event.preventDefault();
     this.move((this.cursor ?? data.now) + steps[event.key] * (data.to - data.from) / (event.shiftKey ? 12 : 60));
@@ -182,7 +189,9 @@ export class TwinChart {
       const index = Math.max(before(data.history, time), 0);
       const point = data.history[index] ?? { time };
       const then = data.then[before(data.then, point.time)];
-      return { ...point, then: then && Math.abs(then.time - point.time) < 300_000 ? then : null };
+      // What was expected at one moment is known for a few horizons only, so the nearest one before stands for it.
+      const reach = data.picked ? Infinity : 300_000;
+      return { ...point, then: then && Math.abs(then.time - point.time) < reach ? then : null };
     }
     const index = Math.min(before(data.horizons, time) + 1, data.horizons.length - 1);
     const horizon = data.horizons[index];
@@ -204,7 +213,7 @@ export class TwinChart {
         typeof found.q90 === "number" && row("8 of 10 between", `${number(found.q10)} – ${number(found.q90)}`),
         typeof found.influence === "number" && Math.abs(found.influence) > 0.005 * Math.abs(found.mean) &&
           row("By neighbours", number(found.influence)),
-        found.then && row(`Expected ${duration(data.thenSeconds)} before`, number(found.then.mean)),
+        found.then && row(data.picked ? `Expected at ${hour(data.picked)}` : `Expected ${duration(data.thenSeconds)} before`, number(found.then.mean)),
         typeof found.capacity === "number" && row("Capacity", number(found.capacity)),
         typeof found.capacity === "number" && found.capacity > 0 && row("Use", percent(demand / found.capacity)),
         typeof found.readyUnits === "number" && row("Units", number(found.readyUnits))),

@@ -1,7 +1,7 @@
 // How twins are shown wherever they are listed.
 
 import { h, text } from "./dom.js";
-import { count, number, percent, duration, money, unknown } from "./format.js";
+import { count, percent, duration, money, unknown } from "./format.js";
 
 /** Where a twin's page is. */
 export const twinLink = (resource) => `#/twins/${encodeURIComponent(resource)}`;
@@ -22,7 +22,7 @@ export function units(now, wanted) {
 const useMax = 1.5;
 
 /** A bar of use against ready capacity, with the target and the full mark. */
-export function useBar() {
+function useBar() {
   const fill = h("span", { class: "use-fill" });
   const target = h("span", { class: "use-mark", title: "What the policy aims at" });
   const full = h("span", { class: "use-mark full", title: "All that is ready" });
@@ -84,4 +84,3 @@ export function twinState(line) {
   return [line.mode, line.mode === "act" ? "accent" : "plain", `Policy ${line.policy ?? unknown}`];
 }
 
-export { number };
