@@ -48,6 +48,11 @@ package struct DemoCommand: ParsableCommand {
             "Only the last so many days of that trace.", valueName: "days"))
     var days = 10.0
 
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Let the shop live on behind its story, for the dashboard's sake; so it does in a terminal.")
+    var linger: Bool?
+
     @Flag(help: "Leave logs and snapshots where they are.")
     var keep = false
 
@@ -109,7 +114,9 @@ package struct DemoCommand: ParsableCommand {
         if let trace {
             return try TraceDemo(pipeline: pipeline, voice: voice, pace: pace, trace: trace).run()
         }
-        let setting = ShopDemo.Setting(seed: seed, historyDays: history)
+        let setting = ShopDemo.Setting(
+            seed: seed, historyDays: history,
+            lingers: linger ?? (!json && isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1))
         return try ShopDemo(pipeline: pipeline, voice: voice, pace: pace, setting: setting).run()
     }
 }

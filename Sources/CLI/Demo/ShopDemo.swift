@@ -16,6 +16,8 @@ final class ShopDemo {
     struct Setting {
         let seed: UInt64
         let historyDays: Int
+        /// Whether the shop lives on behind its story, until somebody says stop.
+        let lingers: Bool
     }
 
     let pipeline: DemoPipeline
@@ -51,19 +53,28 @@ final class ShopDemo {
     /// Tells the whole story; returns the result as JSON.
     func run() throws -> String {
         try warmUp()
-        voice.line("dashboard: \(try pipeline.startServer())")
+        let address = try pipeline.startServer()
+        voice.line("dashboard: \(address)")
         try begin()
         let start = monotonicSeconds()
         var minute = 0
-        while minute < pace.liveMinutes, !StopSignal.isRaised {
-            try liveMinute()
-            minute += 1
-            pace.wait(for: minute, since: start)
+        func live(while goesOn: () -> Bool) throws {
+            while goesOn(), !StopSignal.isRaised {
+                try liveMinute()
+                minute += 1
+                pace.wait(for: minute, since: start)
+            }
         }
+        try live { minute < pace.liveMinutes }
         let result = ShopResult(fleet: fleet, minutes: minute, seed: setting.seed)
         teller.end(fleet)
         voice.line()
         for line in result.table { voice.line(line) }
+        if setting.lingers, !StopSignal.isRaised {
+            voice.line()
+            voice.line("the shop lives on at \(address) until you press Ctrl-C")
+            try live { true }
+        }
         return result.json
     }
 
