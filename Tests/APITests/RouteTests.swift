@@ -27,6 +27,7 @@ import Views
             #expect((utilisation - 209.0 / 160).magnitude < 1e-4)
             #expect(risk?["shortfall"]?.integer == 2)
             #expect(fleet["localities"]?.elements.first?["value"]?.text == "shop-1")
+            #expect(fleet["localities"]?.elements.first?["heat"]?.elements.compactMap(\.integer) == [0, 0, 0, 0, 3])
             #expect(fleet["pricePerHour"]?.number == 6)
         }
     }

@@ -7,6 +7,7 @@ import unittest
 import urllib.parse
 import urllib.request
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
 from demo import Demo, Server, screenshots, token
@@ -154,6 +155,19 @@ class DashboardTest(unittest.TestCase):
         page.keyboard.press("ArrowRight")
         expect(page.locator(".tip")).to_be_visible()
 
+    def test_no_rule_of_accessibility_is_broken(self):
+        for theme in ("light", "dark"):
+            # The checker is a script of ours, which the page itself would not allow.
+            context = self.browser.new_context(
+                viewport={"width": 1440, "height": 900}, color_scheme=theme, bypass_csp=True, reduced_motion="reduce")
+            page = context.new_page()
+            for name in pages:
+                with self.subTest(page=name, theme=theme):
+                    self.open(name, page)
+                    found = Axe().run(page).response["violations"]
+                    self.assertEqual([], [(one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"]) for one in found])
+            context.close()
+
     def test_landmarks_and_names(self):
         for name in pages:
             page = self.open(name)
@@ -238,7 +252,8 @@ class DashboardTest(unittest.TestCase):
         fleet = {
             "time": "2026-03-19T06:00:00Z", "horizonSeconds": 1800, "resources": len(lines), "atRisk": 400, "distrusted": 3,
             "stale": 2, "proposals": 0, "inFlight": 9, "pricePerHour": 1234.5, "savedPerHour": 98.7, "ranked": lines[:1000],
-            "localities": [{"type": "locality", "value": f"cluster-{place}", "resources": 500, "atRisk": 20, "utilisation": 1.2}
+            "localities": [{"type": "locality", "value": f"cluster-{place}", "resources": 500, "atRisk": 20, "utilisation": 1.4,
+                            "heat": [50, 125, 75, 50, 200]}
                            for place in range(20)]}
 
         def twins(route):
@@ -309,6 +324,7 @@ class DashboardTest(unittest.TestCase):
             expect(page.locator(".head .button")).to_have_count(buttons)
             page.get_by_role("button", name="Sign out").click()
             expect(page.locator("h1")).to_have_text("Sign in")
+            expect(page.get_by_role("navigation")).to_be_hidden()
 
     def test_the_theme_is_switched_and_kept(self):
         page = self.open("fleet")

@@ -38,6 +38,8 @@ const who = h("span", { class: "who" });
 const out = h("button", { class: "quiet", onclick: leave }, "Sign out");
 let leavePage = null;
 let hasShown = false;
+let catchingUp = "";
+let healthTimer = 0;
 let me = { name: "", role: "viewer", authenticated: false };
 
 const search = h("form", {
@@ -55,7 +57,7 @@ const search = h("form", {
 document.body.prepend(
   h("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); main.querySelector("h1")?.focus(); } },
     "Skip to content"),
-  h("div", { class: "side" },
+  h("header", { class: "side" },
     h("a", { class: "brand", href: "#/fleet" }, h("img", { src: "icon.svg", alt: "", width: 24, height: 24 }), "Twinscale"),
     search,
     h("nav", { "aria-label": "Pages" }, links),
@@ -99,16 +101,33 @@ function showLine() {
   const time = Number.isFinite(live.now) ? `${date(live.now)} ${hour(live.now)}` : "";
   text(lineText, isLive ? (time ? `Live, ${time}` : "Live, no telemetry yet") : live.state === "off" ? "Signed out" : "Not live");
   document.body.classList.toggle("is-stale", live.state === "lost");
+  if (live.state === "live" && catchingUp) return replace(banner, h("p", null, catchingUp));
   if (live.state !== "lost") return replace(banner);
   const left = Math.max(0, Math.ceil((live.retryAt - Date.now()) / 1000));
-  if (!banner.firstChild) {
+  if (!banner.querySelector("button")) {
     replace(banner, h("p", null), h("button", { class: "button", onclick: () => live.start() }, "Try now"));
   }
   text(banner.firstChild,
     `The connection is lost. What you see is of ${second(live.now)}; trying again${left ? ` in ${left} s` : ""}.`);
 }
 
-live.on("state", showLine);
+/** Says while the server has not read all of the topics yet. */
+async function watchHealth() {
+  clearTimeout(healthTimer);
+  try {
+    const { ready, reason } = await (await fetch("/health")).json();
+    catchingUp = ready ? "" : `The server is catching up, numbers are not complete yet: ${reason ?? "no reason given"}.`;
+  } catch {
+    catchingUp = "";
+  }
+  showLine();
+  if (live.state === "live") healthTimer = setTimeout(watchHealth, catchingUp ? 2_000 : 30_000);
+}
+
+live.on("state", (state) => {
+  showLine();
+  if (state === "live") watchHealth();
+});
 live.on("fleet", (report) => {
   showLine();
   showWaiting(report.proposals);
@@ -167,6 +186,7 @@ async function start() {
     if (error.status === 401) return;
     return replace(main, failure(error, start));
   }
+  document.body.classList.remove("is-out");
   text(who, me.authenticated ? `${me.name}, ${me.role}` : "No sign-in");
   out.hidden = !me.authenticated;
   live.start();
@@ -182,6 +202,7 @@ function leave() {
 session.onUnauthorized = () => {
   leavePage?.abort();
   live.stop();
+  document.body.classList.add("is-out");
   signIn(main, start);
 };
 addEventListener("hashchange", () => { if (live.state !== "off") show(); });

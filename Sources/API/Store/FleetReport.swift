@@ -11,7 +11,12 @@ struct FleetReport {
         var resources = 0
         var atRisk = 0
         var utilisation: Double?
+        /// Twins by use ahead: up to each of `heatSteps`, and above.
+        var steps = [Int](repeating: 0, count: FleetReport.heatSteps.count + 1)
     }
+
+    /// Where one colour of heat ends and the next begins.
+    private static let heatSteps = [0.5, 0.75, 0.9, 1]
 
     /// Localities that are listed by themselves; the hottest come first.
     static let localitiesMax = 1_000
@@ -69,6 +74,7 @@ struct FleetReport {
         heats[place].resources += 1
         guard let risk = twin.risk(withinSeconds: horizonSeconds) else { return }
         heats[place].utilisation = max(heats[place].utilisation ?? 0, risk.utilisation)
+        heats[place].steps[Self.heatSteps.firstIndex { risk.utilisation <= $0 } ?? Self.heatSteps.count] += 1
         if risk.utilisation > 1 {
             atRisk += 1
             heats[place].atRisk += 1
@@ -110,6 +116,10 @@ struct FleetReport {
             writer.member("resources", heat.resources)
             writer.member("atRisk", heat.atRisk)
             writer.member("utilisation", heat.utilisation)
+            writer.key("heat")
+            writer.beginArray()
+            for count in heat.steps { writer.int(count) }
+            writer.endArray()
             writer.endObject()
         }
         writer.endArray()

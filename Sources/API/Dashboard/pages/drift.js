@@ -2,7 +2,7 @@ import { h, replace, s } from "../parts/dom.js";
 import { get, path } from "../parts/api.js";
 import { live } from "../parts/live.js";
 import { at, moment, number, plural, signed, when, words } from "../parts/format.js";
-import { badge, empty, head, load, section, select, throttle } from "../parts/ui.js";
+import { badge, columns, empty, head, load, section, select, throttle } from "../parts/ui.js";
 import { twinLink } from "../parts/twinbits.js";
 import { tick } from "../parts/chart.js";
 
@@ -56,7 +56,7 @@ class DriftPage {
       return;
     }
     replace(this.table, h("table", null,
-      h("thead", null, h("tr", null, ["Noticed", "Twin", "Metric", "Kind", "Size", "Since", "Then"].map((name) => h("th", { scope: "col" }, name)))),
+      columns("Noticed", "Twin", "Metric", "Kind", "Size", "Since", "Then"),
       h("tbody", null, this.items.slice(0, this.shown).map(({ time, data }) => h("tr", null,
         h("td", { class: "nowrap", title: moment(time) }, when(time, live.now)),
         h("td", null, h("a", { href: twinLink(data.resource) }, data.resource)),

@@ -2,7 +2,7 @@ import { h, replace } from "../parts/dom.js";
 import { get, path, send } from "../parts/api.js";
 import { live } from "../parts/live.js";
 import { at, moment, number, relative, when, duration } from "../parts/format.js";
-import { ask, badge, empty, field, head, load, section, throttle, toast } from "../parts/ui.js";
+import { ask, badge, columns, empty, field, head, load, section, throttle, toast } from "../parts/ui.js";
 import { mayOrder } from "../parts/orders.js";
 
 /** What people know that the past does not tell. */
@@ -50,7 +50,7 @@ class EventsPage {
     const state = (event) => event.cancelled ? badge("called off") : at(event.start) > now
       ? badge(relative(event.start, now), "accent") : at(event.end) < now ? badge("over") : badge("now", "warn");
     return h("div", { class: "scroll" }, h("table", null,
-      h("thead", null, h("tr", null, ["Event", "Kind", "For", "Demand", "From", "To", "", ""].map((name) => h("th", { scope: "col" }, name)))),
+      columns("Event", "Kind", "For", "Demand", "From", "To", "", ""),
       h("tbody", null, items.map((event) => h("tr", null,
         h("td", null, h("b", null, event.id)), h("td", null, event.kind), h("td", null, `${event.scope.key} ${event.scope.value}`),
         h("td", { class: "nowrap" }, `× ${number(event.uplift)}`),

@@ -3,9 +3,9 @@ import { get } from "../parts/api.js";
 import { live } from "../parts/live.js";
 import { at, count, hour, money, moment, percent, plural, signed, duration, words } from "../parts/format.js";
 import { choices, empty, failure, head, load, section, select, Stat, stats, throttle, VirtualList } from "../parts/ui.js";
-import { heat, heatNames, twinLink, twinRow, units } from "../parts/twinbits.js";
+import { heatNames, twinLink, twinRow, units } from "../parts/twinbits.js";
 
-const rankedMax = 1000;
+const rankedMax = 500;
 const feedMax = 14;
 
 /** The fleet: who is at risk, where, and what it costs. */
@@ -36,7 +36,7 @@ class FleetPage {
       trust: new Stat("Distrusted", "Twins whose forecasts missed; the reactive rule leads until they are retrained"),
       stale: new Stat("Without fresh data"),
       cost: new Stat("Cost per hour", "Of the ready units whose price is declared"),
-      saved: new Stat("Saved against reactive", "What the reactive rule would want right now, less what is ready; per hour"),
+      saved: new Stat("Saved per hour", "What the reactive rule would want right now, less what is ready"),
     };
     this.list = new VirtualList({
       label: "Twins", rowHeight: 48, key: (line) => line.resource, create: twinRow, onEnd: () => this.more(),
@@ -115,7 +115,8 @@ class FleetPage {
     figures.stale.set(count(report.stale), "", report.stale > 0 ? "warn" : "");
     figures.cost.set(money(report.pricePerHour));
     const { savedPerHour: saved, pricePerHour: price } = report;
-    figures.saved.set(signed(saved, money), saved && price ? signed(saved / (price + saved), percent) : "", saved > 0 ? "ok" : "");
+    figures.saved.set(signed(saved, money), saved && price ? `${signed(saved / (price + saved), percent)} against reactive` : "",
+      saved > 0 ? "ok" : "");
     this.heatTiles.update(report.localities);
     this.drawList();
   }
@@ -196,32 +197,40 @@ class FleetPage {
         text(use, percent(heat.utilisation));
         text(note, `${plural(heat.resources, "twin")}${heat.atRisk ? `, ${count(heat.atRisk)} short` : ""}`);
         node.setAttribute("aria-pressed", String(this.place === heat.value));
-        requestAnimationFrame(() => this.drawCells(canvas, heat.value));
+        requestAnimationFrame(() => this.drawCells(canvas, heat.heat));
       },
     };
   }
 
-  /** A square per twin, the hottest first; as many as there is room for. */
-  drawCells(canvas, value) {
+  /** A square per twin, the hottest first; of many twins one for several. */
+  drawCells(canvas, steps) {
     const { clientWidth: width, clientHeight: height } = canvas;
     if (width === 0) return;
     const scale = devicePixelRatio || 1;
-    const lines = this.report.ranked.filter((line) => this.placeOf(line) === value);
+    const twins = steps.reduce((sum, one) => sum + one, 0);
     let size = 18;
-    while (size > 3 && Math.floor(width / size) * Math.floor(height / size) < lines.length) size -= 1;
+    const room = () => Math.floor(width / size) * Math.floor(height / size);
+    while (size > 6 && room() < twins) size -= 1;
     const columns = Math.floor(width / size);
+    const share = Math.min(1, room() / twins);
     if (canvas.width !== Math.round(width * scale)) canvas.width = Math.round(width * scale);
     if (canvas.height !== Math.round(height * scale)) canvas.height = Math.round(height * scale);
     const pen = canvas.getContext("2d");
     pen.setTransform(scale, 0, 0, scale, 0, 0);
     pen.clearRect(0, 0, width, height);
-    const colors = [0, 1, 2, 3, 4].map((step) => color(`--heat-${step}`));
-    const gap = size > 6 ? 2 : 1;
-    for (const [index, line] of lines.slice(0, columns * Math.floor(height / size)).entries()) {
-      pen.fillStyle = colors[Math.max(heat(line.risk?.utilisation), 0)];
-      pen.beginPath();
-      pen.roundRect((index % columns) * size, Math.floor(index / columns) * size, size - gap, size - gap, size > 6 ? 3 : 0);
-      pen.fill();
+    const gap = size > 8 ? 2 : 1;
+    let place = 0;
+    let seen = 0;
+    for (let step = 4; step >= 0; step -= 1) {
+      pen.fillStyle = color(`--heat-${step}`);
+      // Whoever does not fit is seen, however few they are.
+      seen += steps[step] * share;
+      const end = Math.max(Math.round(seen), step === 4 && steps[4] > 0 ? 1 : 0);
+      for (; place < end; place += 1) {
+        pen.beginPath();
+        pen.roundRect((place % columns) * size, Math.floor(place / columns) * size, size - gap, size - gap, size > 8 ? 3 : 1);
+        pen.fill();
+      }
     }
   }
 

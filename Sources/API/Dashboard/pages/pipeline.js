@@ -2,7 +2,7 @@ import { h, replace, text } from "../parts/dom.js";
 import { get, path } from "../parts/api.js";
 import { live } from "../parts/live.js";
 import { at, count, duration, moment, number, plural, second, unknown, when } from "../parts/format.js";
-import { badge, empty, failure, head, load, section, Stat, stats, throttle } from "../parts/ui.js";
+import { badge, columns, empty, failure, head, load, section, Stat, stats, throttle } from "../parts/ui.js";
 
 const letterMax = 50;
 const flow = ["normalizer", "twin-updater", "drift-detector", "graph-propagator", "scaling-decider"];
@@ -73,7 +73,7 @@ class PipelinePage {
     replace(this.stages, flow.filter((name) => byName.has(name)).map((name) => this.stage(byName.get(name))));
     replace(this.tables, state.stages.map((stage) => this.partitions(stage)));
     replace(this.topics, h("table", null,
-      h("thead", null, h("tr", null, h("th", { scope: "col" }, "Topic"), h("th", { scope: "col", class: "num" }, "Read"), h("th", { scope: "col", class: "num" }, "Behind"))),
+      columns("Topic", ">Read", ">Behind"),
       h("tbody", null, state.topics.map((topic) => h("tr", null, h("td", null, topic.topic), h("td", { class: "num" }, count(topic.records)),
         h("td", { class: "num" }, count(topic.behind))))),
     ), (state.views.refused > 0 || state.views.malformed > 0) && h("p", { class: "note" },
@@ -97,7 +97,7 @@ class PipelinePage {
       open: open.has(stage.stage), ontoggle: (event) => open[event.target.open ? "add" : "delete"](stage.stage),
     }, h("summary", null, stage.stage, h("span", { class: "muted" }, ` ${plural(stage.partitions.length, "partition")}`)),
     h("table", null,
-      h("thead", null, h("tr", null, h("th", { scope: "col" }, "Partition"), ["Committed", "End", "Behind"].map((name) => h("th", { scope: "col", class: "num" }, name)))),
+      columns("Partition", ">Committed", ">End", ">Behind"),
       h("tbody", null, stage.partitions.map((one) => h("tr", null, h("td", null, `${one.topic} ${one.partition}`),
         h("td", { class: "num" }, count(one.committed)), h("td", { class: "num" }, count(one.end)), h("td", { class: "num" }, count(one.lag)))))));
     return details;
@@ -110,7 +110,7 @@ class PipelinePage {
     this.drawnLetters = key;
     if (items.length === 0) return replace(this.lettersPlace, empty("No dead letters", "Every record was understood."));
     replace(this.lettersPlace, h("div", { class: "scroll" }, h("table", null,
-      h("thead", null, h("tr", null, ["Why", "From", "What it was"].map((name) => h("th", { scope: "col" }, name)))),
+      columns("Why", "From", "What it was"),
       h("tbody", null, items.map((letter) => h("tr", null, h("td", null, letter.reason),
         h("td", { class: "nowrap muted" }, `${letter.topic} ${letter.partition} @ ${letter.offset}`),
         h("td", null, h("code", { class: "raw" }, readable(letter.value)))))))));
@@ -121,7 +121,7 @@ class PipelinePage {
     try {
       const { items } = await get(path("audit"), { limit: 50 }, this.signal);
       replace(this.auditPlace, items.length === 0 ? empty("Nothing yet") : h("div", { class: "scroll" }, h("table", null,
-        h("thead", null, h("tr", null, ["At", "Who", "What", "Answer", ""].map((name) => h("th", { scope: "col" }, name)))),
+        columns("At", "Who", "What", "Answer", ""),
         h("tbody", null, items.map((one) => h("tr", null, h("td", { class: "nowrap", title: moment(one.time) }, when(one.time, Date.now())),
           h("td", null, `${one.who}, ${one.role}`), h("td", null, h("code", null, `${one.method} ${one.path}`)),
           h("td", null, badge(String(one.status), one.status < 400 ? "ok" : "danger")), h("td", { class: "muted" }, one.detail ?? "")))))));

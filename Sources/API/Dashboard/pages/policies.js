@@ -2,7 +2,7 @@ import { h, replace, text } from "../parts/dom.js";
 import { get, path, send } from "../parts/api.js";
 import { live } from "../parts/live.js";
 import { count, money, moment, number, percent, plural, when, date, hour } from "../parts/format.js";
-import { ask, badge, empty, failure, field, head, load, section, select, throttle, toast } from "../parts/ui.js";
+import { ask, badge, columns, empty, failure, field, head, load, section, select, throttle, toast } from "../parts/ui.js";
 import { LinesChart } from "../parts/chart.js";
 
 /** Policies: read, changed, tried against the past, applied, taken back. */
@@ -150,6 +150,7 @@ class Editor {
     this.apply = h("button", {
       class: "button primary", disabled: true, title: mayWrite ? "" : "Needs the role admin", onclick: () => this.put(),
     }, this.entry.version === null ? "Create" : "Apply");
+    this.withdraw = h("button", { class: "button", onclick: () => this.remove() }, "Withdraw");
     this.discard = h("button", { class: "button", disabled: true, onclick: () => this.take(this.inForce ?? this.draft, "all") }, "Discard");
     this.changes = h("div");
     this.whatIf = h("div");
@@ -161,7 +162,7 @@ class Editor {
     replace(this.whatIf, h("p", { class: "note" },
       "Runs the same stages over the recorded past: with this policy, with what is in force, and with Kubernetes' arithmetic."));
     this.node = h("div", { class: "stack" },
-      section(this.name, { note: this.subtitle, controls: [this.discard, this.apply] },
+      section(this.name, { note: this.subtitle, controls: [mayWrite && this.withdraw, this.discard, this.apply] },
         h("div", { class: "editor" }, h("div", { class: "quick" }, this.inputs.map((one) => one.node)),
           h("div", { class: "stack" }, this.area, this.verdict))),
       section("What it changes", {}, this.changes),
@@ -171,8 +172,23 @@ class Editor {
     this.drawHead();
   }
 
+  async remove() {
+    const done = await ask(`Withdraw ${this.name}?`, h("p", null, "Its twins then follow the next policy that matches them, or are only observed."), {
+      confirm: "Withdraw", tone: "danger",
+      submit: async () => {
+        await send("DELETE", path("policies", this.name), undefined, { extra: { "if-match": `"${this.entry.version}"` } });
+        return true;
+      },
+    });
+    if (!done) return;
+    toast(`${this.name} is withdrawn`);
+    this.page.refresh();
+    this.page.choose(null);
+  }
+
   drawHead() {
     const { version, written, rejected } = this.entry;
+    this.withdraw.hidden = version === null;
     replace(this.subtitle, version === null ? "not written yet" : `version ${count(version)}, written ${when(written, Date.now())}`,
       rejected && [" ", badge(`refused: ${rejected}`, "danger")]);
   }
@@ -234,7 +250,7 @@ class Editor {
       h("p", { class: "note" }, `Matches ${plural(diff.resources, "twin")}.`,
         diff.gained.length > 0 && ` New to it: ${names(diff.gained)}.`, diff.lost.length > 0 && ` No longer: ${names(diff.lost)}.`),
       h("table", { class: "diff" },
-        h("thead", null, h("tr", null, ["Field", "In force", "Then"].map((name) => h("th", { scope: "col" }, name)))),
+        columns("Field", "In force", "Then"),
         h("tbody", null, diff.changes.map((one) => h("tr", null,
           h("td", null, h("code", null, one.path)), h("td", { class: "was" }, show(one.before)), h("td", { class: "is" }, show(one.after)))))));
   }
@@ -328,8 +344,7 @@ class Editor {
     ]);
     replace(this.whatIf,
       h("div", { class: "scroll" }, h("table", null,
-        h("thead", null, h("tr", null, h("th", { scope: "col" }, ""),
-          ["Time short", "Unit-hours short", "Unit-hours", "Cost", "Actions", "Reversals"].map((name) => h("th", { scope: "col", class: "num" }, name)))),
+        columns("", ">Time short", ">Unit-hours short", ">Unit-hours", ">Cost", ">Actions", ">Reversals"),
         h("tbody", null, study.arms.map((arm) => h("tr", null, h("th", { scope: "row", class: "row-head" }, titles[arm.name]),
           cell(arm, "shortageShare", (value) => percent(value, 2)), cell(arm, "shortageUnitHours", number), cell(arm, "unitHours", number),
           cell(arm, "cost", money), cell(arm, "actions", count), cell(arm, "reversals", count)))))),

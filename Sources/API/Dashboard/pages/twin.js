@@ -2,7 +2,7 @@ import { h, replace, text } from "../parts/dom.js";
 import { get, path } from "../parts/api.js";
 import { live } from "../parts/live.js";
 import { at, count, duration, hour, moment, number, percent, plural, relative, unknown, when, words } from "../parts/format.js";
-import { badge, choices, empty, head, load, section, select, Stat, stats, throttle, toast } from "../parts/ui.js";
+import { badge, choices, columns, empty, head, load, section, select, Stat, stats, throttle, toast } from "../parts/ui.js";
 import { twinLink, twinState, units, heat } from "../parts/twinbits.js";
 import { TwinChart } from "../parts/chart.js";
 import { orderButtons } from "../parts/orders.js";
@@ -242,7 +242,7 @@ const tones = { ready: "ok", failed: "danger", unschedulable: "danger", timeout:
 /** Actions with what was expected and what came. */
 function actionTable(actions, now) {
   return h("div", { class: "scroll" }, h("table", null,
-    h("thead", null, h("tr", null, ["At", "Units", "Outcome", "Ready after", "Why"].map((name) => h("th", { scope: "col" }, name)))),
+    columns("At", "Units", "Outcome", "Ready after", "Why"),
     h("tbody", null, actions.slice(0, 12).map((action) => {
       const came = action.result?.came ?? action.result?.data?.came;
       return h("tr", null,

@@ -46,6 +46,11 @@ export function choices(label, options, value, onChange) {
         }), h("span", null, title))));
 }
 
+/** The head of a table; names that begin with `>` are of columns of numbers. */
+export const columns = (...names) =>
+  h("thead", null, h("tr", null, names.map((name) => name === "" ? h("td")
+    : h("th", { scope: "col", class: name.startsWith(">") ? "num" : null }, name.replace(/^>/, "")))));
+
 /** A labelled field. */
 export const field = (label, control, note) =>
   h("label", { class: "field" }, h("span", { class: "field-label" }, label), control,
