@@ -168,7 +168,7 @@ async function show() {
   } catch (error) {
     if (signal.aborted) return;
     if (!("status" in error)) console.error(error);
-    replace(main, failure(error, show));
+    replace(main, failure(error, show, "h1"));
   }
   // A page that one went to is read from its title on; the first one is met where every page begins.
   if (!signal.aborted && hasShown) main.querySelector("h1")?.focus({ preventScroll: true });
@@ -178,13 +178,13 @@ async function show() {
 async function start() {
   if (!window.d3) {
     return replace(main, failure(new Error(
-      "The drawing library d3 is not beside the server. Install Debian's package node-d3, or name its file with api.d3.")));
+      "The drawing library d3 is not beside the server. Install Debian's package node-d3, or name its file with api.d3."), null, "h1"));
   }
   try {
     me = await get(path("me"));
   } catch (error) {
     if (error.status === 401) return;
-    return replace(main, failure(error, start));
+    return replace(main, failure(error, start, "h1"));
   }
   document.body.classList.remove("is-out");
   text(who, me.authenticated ? `${me.name}, ${me.role}` : "No sign-in");

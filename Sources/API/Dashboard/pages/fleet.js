@@ -44,6 +44,7 @@ class FleetPage {
     this.listPlace = h("div");
     this.heatPlace = h("div", { class: "heat" });
     this.heatTiles = new Keyed(this.heatPlace, (one) => String(one.value), (one) => this.tile(one));
+    this.first = firstSteps();
     this.feed = h("ol", { class: "feed" });
     replace(root,
       head(this.title, this.lead,
@@ -52,6 +53,7 @@ class FleetPage {
           this.refresh();
         })),
       stats(...Object.values(this.figures)),
+      this.first,
       h("div", { class: "columns" },
         section("Twins", { controls: this.controls() }, h("div", { class: "risk-head", "aria-hidden": "true" },
           ["Twin", "Highest use of what is ready", "When", "Units", "State", "Per hour"].map((name, index) =>
@@ -107,6 +109,7 @@ class FleetPage {
     text(this.title, report.resources === 0 ? "No twins yet"
       : report.atRisk === 0 ? `All ${count(report.resources)} twins fit for the next ${duration(report.horizonSeconds)}`
         : `${count(report.atRisk)} of ${plural(report.resources, "twin")} may run short within ${duration(report.horizonSeconds)}`);
+    this.first.hidden = report.resources > 0;
     text(this.lead, report.time ? `As of ${moment(report.time)}` : "Send telemetry, and twins appear here by themselves.");
     figures.risk.set(count(report.atRisk), `of ${count(report.resources)}`, report.atRisk > 0 ? "danger" : "");
     figures.approval.set(count(report.proposals), "", report.proposals > 0 ? "warn" : "");
@@ -258,6 +261,14 @@ class FleetPage {
     this.feed.prepend(one.node);
     while (this.feed.children.length > feedMax) this.feed.lastChild.remove();
   }
+}
+
+/** What to do where there is nothing yet. */
+function firstSteps() {
+  const sample = '[{"resource": "cart", "metric": "requests_per_second", "value": 120, "ts": "'
+    + `${new Date().toISOString()}", "locality": "web"}]`;
+  return section("The first sample", { note: "Into the topic telemetry, or through this server:" },
+    h("pre", { class: "command" }, `curl -H 'content-type: application/json' \\\n     -d '${sample}' \\\n     ${location.origin}/v1/ingest/telemetry`));
 }
 
 function note(name, data) {

@@ -7,6 +7,12 @@ import { badge, columns, empty, failure, head, load, section, Stat, stats, throt
 const letterMax = 50;
 const flow = ["normalizer", "twin-updater", "drift-detector", "graph-propagator", "scaling-decider"];
 
+/** Records behind which a stage keeps up. */
+const behindMax = 1000;
+
+/** Whether a stage has not committed anything yet. */
+const isSilent = (stage) => stage.partitions.every((one) => one.committed === null);
+
 /** How the machine itself is. */
 export async function pipeline({ root, signal, me }) {
   const page = new PipelinePage(signal, me);
@@ -58,10 +64,13 @@ class PipelinePage {
     const lag = state.stages.reduce((sum, stage) => sum + (stage.lag ?? 0), 0);
     const marks = state.stages.map((stage) => at(stage.watermark)).filter(Number.isFinite);
     const ages = state.stages.map((stage) => stage.snapshot?.ageSeconds).filter((age) => typeof age === "number");
-    text(this.title, state.ready ? "The pipeline is well" : "The pipeline is not ready");
+    const silent = state.stages.filter(isSilent);
+    text(this.title, !state.ready ? "The server is not ready" : silent.length === state.stages.length ? "No stage has done anything yet"
+      : silent.length > 0 ? `${plural(silent.length, "stage")} ${silent.length === 1 ? "has" : "have"} done nothing yet`
+        : lag > behindMax ? "The pipeline is behind" : "The pipeline keeps up");
     replace(this.title.parentNode.nextSibling, state.ready ? "Lag, watermarks and snapshots of the five stages, and what none of them could read."
       : badge(state.reason ?? "no reason given", "danger"));
-    figures.lag.set(count(lag), "", lag > 10_000 ? "warn" : "");
+    figures.lag.set(count(lag), "", lag > behindMax ? "warn" : "");
     figures.watermark.set(marks.length ? second(Math.min(...marks)) : unknown);
     figures.snapshot.set(ages.length ? duration(Math.max(...ages)) : unknown, ages.length ? "" : "none seen");
     figures.dead.set(count(state.views.deadLetters), "", state.views.deadLetters > 0 ? "warn" : "");
@@ -82,8 +91,7 @@ class PipelinePage {
   }
 
   stage(stage) {
-    const isBehind = stage.lag > 1000;
-    return h("li", { class: `flow-stage${stage.lag === null ? " is-unknown" : isBehind ? " is-behind" : ""}` },
+    return h("li", { class: `flow-stage${isSilent(stage) ? " is-unknown" : stage.lag > behindMax ? " is-behind" : ""}` },
       h("h3", null, stage.stage),
       h("dl", { class: "pairs" },
         h("dt", null, "behind"), h("dd", null, count(stage.lag)),

@@ -64,11 +64,13 @@ export const select = (options, value, onChange, label) =>
 export const empty = (title, about, ...more) =>
   h("div", { class: "state" }, h("p", { class: "state-title" }, title), about && h("p", null, about), more);
 
-/** What a place says that could not be filled. */
-export const failure = (error, retry) =>
+/** What a place says that could not be filled; with `tag` h1 it is a whole page. */
+export const failure = (error, retry, tag = "p") =>
   h("div", { class: "state failed", role: "alert" },
-    h("p", { class: "state-title" }, error.status === 404 ? "Not found" : "This could not be loaded"),
-    h("p", null, error.message), retry && h("button", { class: "button", onclick: retry }, "Try again"));
+    h(tag, { class: "state-title", tabindex: tag === "h1" && "-1" }, error.status === 404 ? "Not found" : "This could not be loaded"),
+    h("p", null, sentence(error.message)), retry && h("button", { class: "button", onclick: retry }, "Try again"));
+
+const sentence = (message) => message.charAt(0).toUpperCase() + message.slice(1).replace(/([^.!?])$/, "$1.");
 
 /** Grey lines where content is about to be. */
 export const loading = (lines = 4) =>
@@ -86,7 +88,7 @@ export async function load(place, signal, read, show, lines) {
   } catch (error) {
     if (signal.aborted || error.name === "AbortError") return;
     if (!("status" in error)) console.error(error);
-    replace(place, failure(error, () => load(place, signal, read, show, lines)));
+    replace(place, failure(error, () => load(place, signal, read, show, lines), place.tagName === "MAIN" ? "h1" : "p"));
   }
 }
 
