@@ -18,8 +18,6 @@ package struct DriftSettings: Sendable, Equatable {
     package var seriesMax = 200_000
     /// Samples after a drift in which nothing is reported unless the reference is refitted earlier.
     package var holdOffSamples: Int32 = 144
-    /// The longest that a series distrusted by its twin is left unwatched, in samples.
-    package var distrustedSamplesMax: Int32 = 2_000
     /// Retrain requests of a task per hour of event time; a fleet-wide change is spread over time by it.
     package var retrainsPerHourMax: Double = 2_000
     /// Equal values in a row, at least, before a series that used to vary is called frozen.
@@ -35,7 +33,6 @@ package struct DriftSettings: Sendable, Equatable {
         digest.combine(averageRunLength.bitPattern)
         digest.combine(UInt64(bitPattern: Int64(seriesMax)))
         digest.combine(UInt64(bitPattern: Int64(holdOffSamples)))
-        digest.combine(UInt64(bitPattern: Int64(distrustedSamplesMax)))
         digest.combine(retrainsPerHourMax.bitPattern)
         digest.combine(UInt64(bitPattern: Int64(frozenSamplesMin)))
         digest.combine(UInt64(bitPattern: Int64(affectedMetricsMax)))

@@ -17,6 +17,7 @@ extension DriftStage {
         var samples: Int64
         var value: Double
         var retrains: Bool
+        var settleSteps: Int
     }
 
     /// A verdict of the detector: the event, the retrain request, and the hold-off.
@@ -39,6 +40,7 @@ extension DriftStage {
             counts.drifts &+= 1
             let cell = series.write(slot)
             cell.pointee.hold = max(settings.holdOffSamples, 1)
+            report.settleSteps = verdict.settleSteps
             report.retrains = budget.take(at: entry.time)
             if report.retrains { counts.retrains &+= 1 } else { counts.retrainsRefused &+= 1 }
         }
@@ -62,7 +64,7 @@ extension DriftStage {
         return Report(
             resource: entry.resource, metric: entry.object, locality: locality, kind: kind, reason: reason, score: 1,
             magnitude: 0, since: entry.time.advanced(byMilliseconds: -back), time: entry.time, samples: samples,
-            value: entry.value, retrains: false)
+            value: entry.value, retrains: false, settleSteps: 0)
     }
 
     private func publish(_ report: Report, into out: Emitter) {
@@ -74,7 +76,7 @@ extension DriftStage {
         out.emit(
             Entry(
                 kind: .retrain, code: UInt32(report.kind.rawValue), resource: report.resource, object: report.metric,
-                time: report.since, value: report.score),
+                time: report.since, value: Double(report.settleSteps)),
             to: .observations, partition: task.partition)
     }
 

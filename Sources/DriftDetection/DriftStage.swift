@@ -7,9 +7,10 @@ import TwinCore
 ///
 /// A series is in one of three conditions:
 ///
-///     watched ──alarm──► held ──trusted again, or hold-off over──► watched (charts restarted)
-///        └──twin distrusted by others──► left alone ──trusted again──► watched (charts restarted)
+///     watched ──alarm──► held ──reference renewed, or hold-off over──► watched (charts restarted)
+///        └──no reference (young, retrained by others)──► blind ──reference frozen──► watched (charts restarted)
 ///
+/// The twin says by a residual that is not a number that there is no reference, or another one from now on.
 /// Anomalies and data problems are reported and neither hold the series nor ask for retraining.
 package struct DriftStage: Stage, ~Copyable {
     /// What the operator can set; part of the fingerprint.
@@ -74,10 +75,8 @@ package struct DriftStage: Stage, ~Copyable {
         let code = ForecastCode(raw: entry.code)
         if judgeData(entry, code, slot, into: out) { return }
         let cell = series.write(slot)
-        guard admits(cell, code) else { return }
-        var residual = entry.numbers[ForecastNumbers.referenceResidual]
-        if !residual.isFinite { residual = entry.numbers[ForecastNumbers.residual] }
-        guard residual.isFinite else { return }
+        let residual = entry.numbers[ForecastNumbers.referenceResidual]
+        guard admits(cell, code, residual) else { return }
         let verdict =
             switch settings.detector {
             case .cusum: cell.pointee.cusum.update(residual, cusumTuning)
@@ -86,23 +85,22 @@ package struct DriftStage: Stage, ~Copyable {
         if verdict.change != .none { reportChange(entry, verdict, slot, into: out) }
     }
 
-    /// Whether the series is watched now; counts down hold-offs and restarts the charts when trust returns.
+    /// Whether the series is watched now; counts down hold-offs and restarts the charts when the reference is another.
     @inline(__always)
-    private func admits(_ cell: UnsafeMutablePointer<SeriesCell>, _ code: ForecastCode) -> Bool {
+    private func admits(_ cell: UnsafeMutablePointer<SeriesCell>, _ code: ForecastCode, _ residual: Float) -> Bool {
         if code.isYoung || code.quality == .missing { return false }
-        if code.isDistrusted {
-            cell.pointee.distrustedSamples &+= 1
-            if cell.pointee.distrustedSamples < settings.distrustedSamplesMax { return false }
-            if cell.pointee.distrustedSamples == settings.distrustedSamplesMax { cell.pointee.restart() }
-            cell.pointee.distrustedSamples = min(cell.pointee.distrustedSamples, .max - 1)
-        } else if cell.pointee.distrustedSamples > 0 {
-            cell.pointee.distrustedSamples = 0
+        guard residual.isFinite else {
+            cell.pointee.isBlind = 1
+            return false
+        }
+        if cell.pointee.isBlind != 0 {
+            cell.pointee.restart()
+        } else if cell.pointee.hold > 0 {
+            cell.pointee.hold &-= 1
+            if cell.pointee.hold > 0 { return false }
             cell.pointee.restart()
         }
-        guard cell.pointee.hold > 0 else { return true }
-        cell.pointee.hold &-= 1
-        if cell.pointee.hold == 0 { cell.pointee.restart() }
-        return false
+        return true
     }
 
     /// Looks at the data themselves: no new sample, missing, frozen. True when there is nothing more to judge.

@@ -1,6 +1,6 @@
 import TwinCore
 
-/// What is remembered of one series (resource and metric): 288 bytes, of which the default detector takes 208.
+/// What is remembered of one series (resource and metric): 272 bytes, of which the default detector takes 196.
 struct SeriesCell: BitwiseCopyable {
     /// The last present level, for noticing that it stands still.
     var lastValue: Double
@@ -14,15 +14,14 @@ struct SeriesCell: BitwiseCopyable {
     var nextOfResource: UInt32 = 0
     /// Samples until the series is watched again, 0 when it is.
     var hold: Int32 = 0
-    /// Samples since the twin began to be distrusted.
-    var distrustedSamples: Int32 = 0
+    /// 1 while the twin has no reference to judge by.
+    var isBlind: Int32 = 1
     /// Length of the present run of equal values, the longest seen, and changes of value so far (up to a bound).
     var sameRun: Int32 = 0
     var sameLongest: Int32 = 0
     var changes: Int32 = 0
     /// Bit 0: missing was reported, bit 1: frozen was reported.
     var reported: UInt32 = 0
-    var reserved: UInt32 = 0
 
     init(resource: NameNumber, metric: NameNumber) {
         self.resource = resource
@@ -39,6 +38,7 @@ struct SeriesCell: BitwiseCopyable {
         cusum.restart()
         pageHinkley.restart()
         hold = 0
+        isBlind = 0
     }
 
     /// Forgets all that was learned: the twin behind it is another one.

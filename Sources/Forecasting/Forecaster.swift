@@ -21,14 +21,16 @@ package protocol Forecaster: BitwiseCopyable {
 
     /// Distrusts what was learned before a change and learns afresh from the steps since, oldest first; the last of
     /// them is the last step folded. Empty if nothing is known of them.
-    mutating func retrain(since history: UnsafeBufferPointer<Float>, plan: HorizonPlan)
+    /// - Parameter settleSteps: steps that the reference must rest on before drift is judged against it again.
+    mutating func retrain(since history: UnsafeBufferPointer<Float>, settleSteps: UInt32, plan: HorizonPlan)
 
     /// Measures in another unit from now on: everything known is multiplied.
     mutating func scale(by factor: Float)
 
     /// The last one-step forecast's error in standard deviations, against the model that adapts; at most ±50.
     var residual: Float { get }
-    /// The same against the reference that was frozen at the last trusted fit.
+    /// The same against the reference that was frozen at the last trusted fit; NaN while there is none, and at the
+    /// first step after it was renewed.
     var referenceResidual: Float { get }
     /// The series' own step; 0 before it is known.
     var stepSeconds: Float { get }

@@ -2,7 +2,7 @@
 /// per followed horizon a small regression on what these say, with quantiles calibrated on its own errors.
 ///
 /// A single spike moves the base by a few deviations only; values that stay there are followed within a few steps,
-/// as each outlier in a row on the same side doubles what the next may move. About 2.8 KiB, without a pointer.
+/// as each outlier in a row on the same side doubles what the next may move. About 3.3 KiB, without a pointer.
 package struct SeriesModel: Forecaster {
     static let anchorsMax = 6
 
@@ -25,10 +25,6 @@ package struct SeriesModel: Forecaster {
     private var slowScale: Float = 0
     /// What was forecast for the step to come.
     package private(set) var expected: Float = 0
-    /// Distance from the profile: its variance, covariance with the step before, last value.
-    private var variance: Float = 0
-    private var covariance: Float = 0
-    private var distance: Float = 0
     /// Values that were merged into the present step.
     private var merged: Float = 0
     package private(set) var residual: Float = 0
@@ -38,7 +34,6 @@ package struct SeriesModel: Forecaster {
     package private(set) var steps: UInt32 = 0
     /// Steps since the start or the last retraining.
     private var age: UInt32 = 0
-    private var nextFreeze: UInt32 = Self.firstFreeze
     private var goodSteps: UInt16 = 0
     /// Outliers in a row on one side; negative below.
     private var outliers: Int8 = 0
@@ -48,7 +43,6 @@ package struct SeriesModel: Forecaster {
 
     /// So many outliers in a row on one side are a new level.
     private static let jumpSteps: UInt8 = 4
-    private static let firstFreeze: UInt32 = 48
     private static let distrustedFlag: UInt32 = 1
     private static let negativeFlag: UInt32 = 2
     /// Steps that a retrained model needs at least, and how many good ones in a row, before it is trusted again.
@@ -156,8 +150,6 @@ extension SeriesModel {
         anchorCount = UInt8(count)
         for index in 0..<Self.anchorsMax { anchors[index] = HorizonAnchor() }
         profile.reset(stepMilliseconds: stepMilliseconds, at: milliseconds, origin: base)
-        variance = 0
-        covariance = 0
         age = 1
     }
 
@@ -184,7 +176,7 @@ extension SeriesModel {
         let deviation = max(unit * spread(of: 0), 1e-12) * width
         let error = value - expected
         residual = clamped(error / (1.2533 * deviation), Reference.residualMax)
-        referenceResidual = reference.residual(value, at: milliseconds, steps: elapsed)
+        referenceResidual = reference.fold(value, at: milliseconds, steps: elapsed, step: stepMilliseconds)
         for index in 0..<Int(anchorCount) {
             anchors[index].mature(step: step, value: value, guess: guess(anchorSteps[index]))
         }
@@ -193,7 +185,7 @@ extension SeriesModel {
         base = believed
         if outliers.magnitude == Self.jumpSteps { jump(at: milliseconds) }
         learnLevels(elapsed: elapsed, at: milliseconds)
-        judge(at: milliseconds)
+        judge()
     }
 
     /// How much of an error is believed: a spike is cut, a run of outliers on one side is not.
@@ -238,11 +230,6 @@ extension SeriesModel {
         means[2] += gain(0.02, count, elapsed) * (base - means[2])
 
         let usual = profile.value(at: milliseconds)
-        let before = distance
-        distance = base - normal - usual
-        let memory = max(1 / count, 1 / 500)
-        variance += memory * (distance * distance - variance)
-        covariance += memory * (distance * before - covariance)
 
         let perDay = 2 / max(86_400_000 / Float(max(stepMilliseconds, 1)), 8)
         normal += gain(perDay, count, elapsed) * (base - usual - normal)
@@ -371,32 +358,18 @@ extension SeriesModel {
 // MARK: Trust
 
 extension SeriesModel {
-    /// Freezes the reference when it is time, and gives trust back when it was earned.
-    private mutating func judge(at milliseconds: Int64) {
-        if isDistrusted {
-            let isGood = anchors[0].matured > 0 && anchors[0].modelLoss <= 1.02 * anchors[0].baseLoss
-            goodSteps = isGood ? min(goodSteps &+ 1, 1_000) : 0
-            guard age >= Self.probationSteps, goodSteps >= Self.goodStepsNeeded else { return }
-            flags &= ~Self.distrustedFlag
-            freezeReference()
-        } else if age >= nextFreeze {
-            if reference.isEmpty || reference.isQuiet {
-                freezeReference()
-            } else {
-                nextFreeze = age &+ Self.firstFreeze
-            }
-        }
+    /// Gives trust back when it was earned: by forecasts no worse than "as now", and a reference to be judged by.
+    private mutating func judge() {
+        guard isDistrusted else { return }
+        let isGood = anchors[0].matured > 0 && anchors[0].modelLoss <= 1.02 * anchors[0].baseLoss
+        goodSteps = isGood ? min(goodSteps &+ 1, 1_000) : 0
+        guard age >= Self.probationSteps, goodSteps >= Self.goodStepsNeeded, !reference.isEmpty else { return }
+        flags &= ~Self.distrustedFlag
     }
 
-    private mutating func freezeReference() {
-        reference.freeze(
-            profile: profile, level: normal, variance: variance, covariance: covariance,
-            noiseFloor: max(base.magnitude * 1e-4, 1e-9), distance: distance)
-        nextFreeze = age > 1 << 30 ? .max : age &* 2
-    }
-
-    package mutating func retrain(since history: UnsafeBufferPointer<Float>, plan: HorizonPlan) {
+    package mutating func retrain(since history: UnsafeBufferPointer<Float>, settleSteps: UInt32, plan: HorizonPlan) {
         guard steps > 0 else { return }
+        reference.refit(history, last: lastMilliseconds, settleSteps: settleSteps)
         flags |= Self.distrustedFlag
         goodSteps = 0
         outliers = 0
@@ -404,8 +377,6 @@ extension SeriesModel {
         profile.distrust(at: lastMilliseconds)
         for index in 0..<Int(anchorCount) { anchors[index].distrust() }
         if history.count > 0 { refit(history) }
-        variance = fastScale * fastScale * 1.57
-        covariance = 0
         keepForecasts(at: lastMilliseconds)
     }
 
@@ -449,8 +420,5 @@ extension SeriesModel {
         fastScale *= factor
         slowScale *= factor
         expected *= factor
-        variance *= factor * factor
-        covariance *= factor * factor
-        distance *= factor
     }
 }

@@ -15,7 +15,9 @@ extension TwinStage {
             let factor = max(cell.pointee.factor, 0.01)
             for index in 0..<known { steps[index] /= factor }
         }
-        cell.pointee.model.retrain(since: UnsafeBufferPointer(start: steps, count: known), plan: plan)
+        let settleSteps = entry.value >= 0 ? UInt32(min(entry.value, 10_000)) : 0
+        cell.pointee.model.retrain(
+            since: UnsafeBufferPointer(start: steps, count: known), settleSteps: settleSteps, plan: plan)
         emitForecast(slot, isMeasured: false, into: out)
         summariseIfDue(slot, at: cell.pointee.lastTime, into: out)
     }

@@ -202,6 +202,6 @@ enum Residuals: String, CaseIterable, Sendable {
         #expect(MemoryLayout<SeriesCell>.size == MemoryLayout<SeriesCell>.stride)
         #expect(
             MemoryLayout<SeriesCell>.size
-                == 16 + MemoryLayout<CusumFamily>.size + MemoryLayout<PageHinkley>.size + 10 * 4)
+                == 16 + MemoryLayout<CusumFamily>.size + MemoryLayout<PageHinkley>.size + 9 * 4)
     }
 }

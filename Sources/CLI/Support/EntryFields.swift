@@ -66,6 +66,7 @@ struct EntryFields {
             add("resource", .text(resource))
             add("metric", .text(object))
             add("changePoint", .time(entry.time))
+            add("settleSteps", .number(entry.value))
             add("drift", .text(DriftKind(rawValue: UInt8(truncatingIfNeeded: entry.code))?.text ?? "\(entry.code)"))
         case .outcome:
             add("resource", .text(resource))

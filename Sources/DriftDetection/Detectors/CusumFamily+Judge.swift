@@ -1,3 +1,7 @@
+#if canImport(Glibc)
+import Glibc
+#endif
+
 extension CusumFamily {
     /// The chart that is furthest beyond its threshold.
     struct Leader {
@@ -20,20 +24,20 @@ extension CusumFamily {
     /// Decides whether this sample ends in an alarm, and of which kind.
     @inline(__always)
     mutating func judge(_ clipped: Float, _ isOutlier: Bool, _ tuning: Tuning) -> DriftVerdict {
-        // Long-run variance above the sampling noise of its own estimate stretches the thresholds.
-        let stretch = max(1, blockVariance - 0.1)
-        let isQuiet = max(slowUp.value, slowDown.value) < tuning.slow * stretch
-            && max(middleUp.value, middleDown.value) < tuning.middle * stretch
-            && max(fastUp.value, fastDown.value) < tuning.fast * stretch
-            && max(spreadUp.value, spreadDown.value) < tuning.spread * max(1, spreadBlockVariance - 0.1)
-        if isQuiet && excursionAge == 0 && !isOutlier { return .none }
-        return decide(clipped, isQuiet, isOutlier, stretch, tuning)
+        let mayAlarm = max(slowUp.value, slowDown.value) >= tuning.slow
+            || max(middleUp.value, middleDown.value) >= tuning.middle
+            || max(fastUp.value, fastDown.value) >= tuning.fast
+            || max(spreadUp.value, spreadDown.value) >= tuning.spread
+            || max(strongUp.value, strongDown.value) >= Self.strongThreshold
+        if !mayAlarm && excursionAge == 0 && !isOutlier { return .none }
+        return decide(clipped, isOutlier, tuning)
     }
 
     @inline(never)
-    private mutating func decide(
-        _ clipped: Float, _ isQuiet: Bool, _ isOutlier: Bool, _ stretch: Float, _ tuning: Tuning
-    ) -> DriftVerdict {
+    private mutating func decide(_ clipped: Float, _ isOutlier: Bool, _ tuning: Tuning) -> DriftVerdict {
+        // Long-run variance above the sampling noise of its own estimate stretches the thresholds.
+        let restless = expf(restlessness)
+        let stretch = restless * max(1, blockVariance - 0.1)
         var leader = Leader(ratio: 0, length: 1, shift: 0)
         Self.lead(&leader, slowUp, tuning.slow * stretch, Self.slowSlack, 1)
         Self.lead(&leader, slowDown, tuning.slow * stretch, Self.slowSlack, -1)
@@ -41,10 +45,17 @@ extension CusumFamily {
         Self.lead(&leader, middleDown, tuning.middle * stretch, Self.middleSlack, -1)
         Self.lead(&leader, fastUp, tuning.fast * stretch, Self.fastSlack, 1)
         Self.lead(&leader, fastDown, tuning.fast * stretch, Self.fastSlack, -1)
-        let spreadRatio = max(spreadUp.value, spreadDown.value) / (tuning.spread * max(1, spreadBlockVariance - 0.1))
+        let strongLimit = Self.strongThreshold * max(1, tailShare / Self.tailUsual).squareRoot()
+        Self.lead(&leader, strongUp, strongLimit, Self.strongSlack, 1)
+        Self.lead(&leader, strongDown, strongLimit, Self.strongSlack, -1)
+        let spreadThreshold = tuning.spread * restless * max(1, spreadBlockVariance - 0.1)
+        let spreadRatio = max(spreadUp.value, spreadDown.value) / spreadThreshold
+        // Whatever is beyond its threshold may have run long enough.
+        let isStrong = max(strongUp.value, strongDown.value) >= strongLimit
+        let levelLength = isStrong ? max(strongUp.length, strongDown.length) &+ 2 : leader.ratio >= 1 ? leader.length : 0
+        let spreadLength = spreadRatio >= 1 ? max(spreadUp.length, spreadDown.length) : 0
+        if max(levelLength, spreadLength) >= Self.confirmSamples { return alarm(leader, spreadRatio) }
         let isBeyond = leader.ratio >= 1 || spreadRatio >= 1
-        let length = leader.ratio >= spreadRatio ? leader.length : max(spreadUp.length, spreadDown.length)
-        if isBeyond && length >= Self.confirmSamples { return alarm(leader, spreadRatio, tuning) }
         return watchExcursion(clipped, isBeyond || isOutlier, max(leader.ratio, spreadRatio), leader.shift, tuning)
     }
 
@@ -77,26 +88,30 @@ extension CusumFamily {
         return .none
     }
 
-    private mutating func alarm(_ leader: Leader, _ spreadRatio: Float, _ tuning: Tuning) -> DriftVerdict {
+    private mutating func alarm(_ leader: Leader, _ spreadRatio: Float) -> DriftVerdict {
         let scale = scaleSquared.squareRoot()
-        let verdict: DriftVerdict
+        var verdict = DriftVerdict.none
+        verdict.score = max(spreadRatio, leader.ratio, 1)
         if isSpread(leader, spreadRatio) {
             let grew = spreadUp.value >= spreadDown.value
             let chart = grew ? spreadUp : spreadDown
             let length = max(chart.length, 1)
-            let shift = (chart.value / Float(length) + Self.spreadSlack) * spreadVariance.squareRoot()
-            let after = max(spreadMean + (grew ? shift : -shift), 0.05)
-            let ratio = after / max(spreadMean, 0.05)
-            verdict = DriftVerdict(
-                change: .variance, samplesSince: length &- 1, score: max(spreadRatio, leader.ratio, 1),
-                magnitude: ratio * ratio)
+            verdict.shift = chart.value / Float(length) + Self.spreadSlack
+            let change = verdict.shift * spreadVariance.squareRoot()
+            let ratio = max(spreadMean + (grew ? change : -change), 0.05) / max(spreadMean, 0.05)
+            verdict.change = .variance
+            verdict.samplesSince = length &- 1
+            verdict.magnitude = ratio * ratio
         } else {
             // A lasting shift d of the residuals moves the whitened ones by d (1 − φ) / σ of the innovations.
             let unwhiten = innovationSquared.squareRoot() / (1 - correlation)
-            verdict = DriftVerdict(
-                change: isRamp(leader) ? .trend : .level, samplesSince: leader.length &- 1,
-                score: max(leader.ratio, 1), magnitude: leader.shift * unwhiten * scale)
+            verdict.change = isRamp(leader) ? .trend : .level
+            verdict.samplesSince = leader.length &- 1
+            verdict.shift = leader.shift.magnitude
+            verdict.magnitude = leader.shift * unwhiten * scale
         }
+        let weakness = min(max(2 * (Self.strongShift - verdict.shift), 0), 1)
+        restlessness = min(restlessness + Self.restlessStep * weakness, Self.restlessMax)
         clearCharts()
         return verdict
     }
@@ -128,13 +143,15 @@ extension CusumFamily {
         excursionReturned = 0
     }
 
-    private mutating func clearCharts() {
+    mutating func clearCharts() {
         slowUp = CusumChart()
         slowDown = CusumChart()
         middleUp = CusumChart()
         middleDown = CusumChart()
         fastUp = CusumChart()
         fastDown = CusumChart()
+        strongUp = CusumChart()
+        strongDown = CusumChart()
         spreadUp = CusumChart()
         spreadDown = CusumChart()
         slowUpMoment = 0

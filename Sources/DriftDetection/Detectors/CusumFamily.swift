@@ -26,37 +26,53 @@ struct CusumChart: BitwiseCopyable {
 ///
 /// 1. *Scale.* A recursive M-estimate makes the winsorised residual (±3) have variance 1, whatever the tails
 ///    (P. Huber, "Robust Statistics", 1981, ch. 5); once for the residual, once for what is left after step 2.
-/// 2. *Independence.* Lag-one correlation is learned and taken out; what correlation is left at longer lags shows as
-///    the variance of block means over its value under independence, and raises the thresholds in proportion (the
-///    exponent of the run length of a CUSUM is 2kh/σ², with σ² the long-run variance).
-/// 3. *Charts.* Slack 0.25, 0.5 and 1 for shifts around 0.5, 1 and 2 σ (G. Lorden, 1971: each is optimal for the shift
-///    of twice its slack); spread: charts on √|residual|, which is nearly normal for normal residuals.
-/// 4. *Brief or lasting.* A chart that alarms on a run of few samples waits until the run is `confirmSamples` long; if
+/// 2. *Independence.* Lag-one correlation is learned and taken out.
+/// 3. *Charts.* Slack 0.25, 0.6 and 1 for shifts around 0.5, 1.2 and 2 σ (G. Lorden, 1971: each is optimal for the
+///    shift of twice its slack); spread: charts on √|residual|, which is nearly normal for normal residuals. A pair
+///    with slack 4 over residuals winsorised at ±10 finds large shifts whatever the series' restlessness.
+/// 4. *Memory.* Correlation that is left at longer lags shows as the variance of block means over its value under
+///    independence, and raises the thresholds in proportion (the exponent of the run length of a CUSUM is 2kh/σ²,
+///    with σ² the long-run variance).
+/// 5. *Restlessness.* What no model of the noise foresees shows in the alarms themselves: each weak one raises all
+///    thresholds of the series by a factor, which decays so that in the long run they come once per stated run length
+///    (the argument of I. Gibbs and E. Candès, "Adaptive conformal inference under distribution shift", 2021, for the
+///    logarithm of a threshold). A shift of `strongShift` σ and more is no weak alarm.
+/// 6. *Brief or lasting.* A chart that alarms on a run of few samples waits until the run is `confirmSamples` long; if
 ///    the residuals return before, it was an anomaly. A single outlier is one if it is beyond the level that the tail
 ///    of this very series (Hill's estimate) passes once per stated run length.
 ///
-/// What is learned is learned slowly (1 / 2 048 and less), block variances only after they are 128 samples old: a
-/// change is found before it is taken for the new normal.
+/// What is learned is learned slowly: a change is found before it is taken for the new normal.
 package struct CusumFamily: DriftDetector {
     /// Thresholds for all series of a task.
     package struct Tuning: Sendable, BitwiseCopyable {
-        /// Of the charts with slack 0.25, 0.5, 1, and of the charts of spread.
+        /// Of the charts with slack 0.25, 0.6, 1, and of the charts of spread.
         var slow: Float, middle: Float, fast: Float, spread: Float
         /// Logarithm of six times the run length: Hill's estimate errs on the side of light tails.
         var logRunLength: Float
+        /// How fast restlessness is forgotten, per sample.
+        var calming: Float
     }
 
     static let slowSlack: Float = 0.25
-    static let middleSlack: Float = 0.5
+    static let middleSlack: Float = 0.6
     static let fastSlack: Float = 1
     static let spreadSlack: Float = 0.5
-    /// Where residuals are winsorised, in σ.
+    static let strongSlack: Float = 4
+    /// Of the strong charts; larger by √(share of residuals beyond ±3 over its usual) where tails are heavy.
+    static let strongThreshold: Float = 16
+    static let tailUsual: Float = 0.04
+    /// Where residuals are winsorised, in σ; and for the strong charts.
     static let clip: Float = 3
+    static let strongClip: Float = 10
     /// Samples before the charts run.
-    static let warmSamples: Float = 64
+    static let warmSamples: Float = 48
     /// A run must last so many samples to be more than an anomaly.
     static let confirmSamples: Int32 = 6
     static let blockSamples: Int32 = 32
+    /// What a weak alarm adds to the logarithm of the thresholds, and their largest rise.
+    static let restlessStep: Float = 0.3
+    static let restlessMax: Float = 1.5
+    static let strongShift: Float = 3
 
     // What is learned of the noise.
     /// Samples since the start or the last restart, and in all.
@@ -80,16 +96,16 @@ package struct CusumFamily: DriftDetector {
     var blocks: Float = 0
     var spreadBlockSum: Float = 0
     var spreadBlockVariance: Float = 1
-    /// Block variances that are too young to be learned from.
-    var blocksWaiting: [4 of Float] = .init(repeating: 1)
-    var spreadBlocksWaiting: [4 of Float] = .init(repeating: 1)
     var tailShare: Float = 0.0027
     var tailIndex: Float = 0.2
+    /// Logarithm of what restlessness multiplies the thresholds by.
+    var restlessness: Float = 0
 
     // The charts.
     var slowUp = CusumChart(), slowDown = CusumChart()
     var middleUp = CusumChart(), middleDown = CusumChart()
     var fastUp = CusumChart(), fastDown = CusumChart()
+    var strongUp = CusumChart(), strongDown = CusumChart()
     var spreadUp = CusumChart(), spreadDown = CusumChart()
     /// Σ i·x over the runs of the slow charts, for the slope within the run.
     var slowUpMoment: Float = 0, slowDownMoment: Float = 0
@@ -104,12 +120,11 @@ package struct CusumFamily: DriftDetector {
 
     package init() {}
 
-    /// The multiple of the run length that one chart of eight gets so that all together keep it, on normal,
-    /// heavy-tailed (Student t, 3 degrees of freedom) and correlated residuals alike; found by simulation, checked by
-    /// `DriftDetectionTests` ("stationary streams alarm no more often than stated").
-    static let levelShare = 6.0
-    static let fastShare = 60.0
-    static let spreadShare = 9.0
+    /// The multiple of the run length that one chart of eight gets so that all together keep it on normal residuals;
+    /// found by simulation, checked by `DriftDetectionTests` ("stationary streams alarm no more often than stated").
+    static let levelShare = 2.0
+    static let fastShare = 4.0
+    static let spreadShare = 3.5
 
     package static func tuning(averageRunLength: Double) -> Tuning {
         let length = max(averageRunLength, 50)
@@ -119,33 +134,22 @@ package struct CusumFamily: DriftDetector {
         return Tuning(
             slow: threshold(slowSlack, levelShare), middle: threshold(middleSlack, levelShare),
             fast: threshold(fastSlack, fastShare), spread: threshold(spreadSlack, spreadShare),
-            logRunLength: Float(log(6 * length)))
+            logRunLength: Float(log(6 * length)), calming: restlessStep / Float(1.15 * length))
     }
 
     package mutating func restart() {
-        let old = self
-        self = CusumFamily()
-        // Half the warm-up is behind it: enough is known to start from, little enough to learn a new fit's scale fast.
-        seen = min(old.seen, Self.warmSamples / 2)
+        var fresh = self
+        fresh.seen = min(seen, Self.warmSamples)
         // A refitted model may leave another correlation behind.
-        experience = min(old.experience, 512)
-        scaleSquared = old.scaleSquared
-        innovationSquared = old.innovationSquared
-        product = old.product
-        square = old.square
-        spreadMean = old.spreadMean
-        spreadVariance = old.spreadVariance
-        spreadCorrelation = old.spreadCorrelation
-        spreadPrevious = old.spreadMean
-        blockVariance = old.blockVariance
-        spreadBlockVariance = old.spreadBlockVariance
-        blocks = old.blocks
-        for index in 0..<4 {
-            blocksWaiting[index] = old.blockVariance
-            spreadBlocksWaiting[index] = old.spreadBlockVariance
-        }
-        tailShare = old.tailShare
-        tailIndex = old.tailIndex
+        fresh.experience = min(experience, 512)
+        fresh.previous = 0
+        fresh.mean = 0
+        fresh.spreadPrevious = spreadMean
+        fresh.blockSum = 0
+        fresh.spreadBlockSum = 0
+        fresh.blockCount = 0
+        fresh.clearCharts()
+        self = fresh
     }
 
     package mutating func update(_ residual: Float, _ tuning: Tuning) -> DriftVerdict {
@@ -157,12 +161,13 @@ package struct CusumFamily: DriftDetector {
         let clipped = min(max(scaled, -Self.clip), Self.clip)
         let level = whiten(scaled, clipped, gain)
         let spread = whitenSpread(min(abs(level.raw), 9).squareRoot(), gain)
-        scaleSquared = min(max(scaleSquared * (1 + gain * (clipped * clipped - 1)), 0.01), 1e12)
+        scaleSquared = min(max(scaleSquared * (1 + gain * (clipped * clipped - 1)), 0.25), 1e12)
         let isOutlier = seen > Self.warmSamples && judgeOutlier(size, scaled, tuning)
         learnTail(size, gain)
-        learnBlocks(level.level, spread)
         guard seen > Self.warmSamples else { return .none }
-        run(level.level, spread)
+        learnBlocks(level.level, spread)
+        restlessness = max(restlessness - tuning.calming, 0)
+        run(level.level, level.wide, spread)
         return judge(clipped, isOutlier, tuning)
     }
 
@@ -170,22 +175,25 @@ package struct CusumFamily: DriftDetector {
     @inline(__always)
     var correlation: Float { min(max(product / max(square, 0.01), -0.5), 0.95) }
 
-    /// The residual with its lag-one correlation and its slow mean taken out, winsorised to variance 1. Correlation is
-    /// learned from winsorised residuals but taken out of the full ones, or each peak would lean the next residual its
-    /// way.
+    /// The residual with its lag-one correlation and its slow mean taken out, as it is, winsorised and winsorised
+    /// widely. Correlation is learned from winsorised residuals but taken out of the full ones, or each peak would
+    /// lean the next residual its way.
     @inline(__always)
-    private mutating func whiten(_ value: Float, _ clipped: Float, _ gain: Float) -> (raw: Float, level: Float) {
+    private mutating func whiten(
+        _ value: Float, _ clipped: Float, _ gain: Float
+    ) -> (raw: Float, level: Float, wide: Float) {
         let before = min(max(previous, -Self.clip), Self.clip)
         let raw = (value - correlation * previous) / innovationSquared.squareRoot()
         let level = min(max(raw - mean, -Self.clip), Self.clip)
         let share = 1 / (experience + 4)
+        let wide = min(max(raw - mean, -Self.strongClip), Self.strongClip)
         product += share * (clipped * before - product)
         square += share * (clipped * clipped - square)
         previous = value
-        innovationSquared = min(max(innovationSquared * (1 + gain * (level * level - 1)), 0.01), 100)
+        innovationSquared = min(max(innovationSquared * (1 + gain * (level * level - 1)), 0.5), 100)
         // Shrunk towards zero by 512 samples: a forecaster that was just fitted is unbiased until shown otherwise.
         mean += (min(max(raw, -Self.clip), Self.clip) - mean) / (min(seen, 1_024) + 512)
-        return (raw, level)
+        return (raw, level, wide)
     }
 
     /// The same for the spread's statistic, with its own mean, variance and correlation.
@@ -217,24 +225,18 @@ package struct CusumFamily: DriftDetector {
         blockCount &+= 1
         guard blockCount == Self.blockSamples else { return }
         blocks = min(blocks + 1, 48)
-        Self.push(blockSum, &blocksWaiting, &blockVariance, 1 / (blocks + 16))
-        Self.push(spreadBlockSum, &spreadBlocksWaiting, &spreadBlockVariance, 1 / (blocks + 16))
+        let gain = 1 / (blocks + 8)
+        let samples = Float(Self.blockSamples)
+        blockVariance += gain * (min(blockSum * blockSum / samples, 16) - blockVariance)
+        spreadBlockVariance += gain * (min(spreadBlockSum * spreadBlockSum / samples, 16) - spreadBlockVariance)
         spreadBlockSum = 0
         blockSum = 0
         blockCount = 0
     }
 
-    private static func push(_ sum: Float, _ waiting: inout [4 of Float], _ variance: inout Float, _ gain: Float) {
-        variance += gain * (waiting[0] - variance)
-        waiting[0] = waiting[1]
-        waiting[1] = waiting[2]
-        waiting[2] = waiting[3]
-        waiting[3] = min(sum * sum / Float(blockSamples), 9)
-    }
-
     /// Moves all charts by one sample.
     @inline(__always)
-    private mutating func run(_ level: Float, _ spread: Float) {
+    private mutating func run(_ level: Float, _ wide: Float, _ spread: Float) {
         slowUpMoment += Float(slowUp.length) * level
         slowDownMoment -= Float(slowDown.length) * level
         slowUp.add(level - Self.slowSlack)
@@ -245,6 +247,8 @@ package struct CusumFamily: DriftDetector {
         middleDown.add(-level - Self.middleSlack)
         fastUp.add(level - Self.fastSlack)
         fastDown.add(-level - Self.fastSlack)
+        strongUp.add(wide - Self.strongSlack)
+        strongDown.add(-wide - Self.strongSlack)
         spreadUp.add(spread - Self.spreadSlack)
         spreadDown.add(-spread - Self.spreadSlack)
         spreadSum += level

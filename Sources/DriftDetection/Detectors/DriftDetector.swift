@@ -21,12 +21,21 @@ package struct DriftVerdict: Equatable, Sendable, BitwiseCopyable {
     /// Size of the change in standard deviations of the residuals; for `variance` the ratio of the deviations after
     /// and before.
     package var magnitude: Float
+    /// Mean evidence per sample of the run, in standard deviations of the statistic: how soon a new fit may be believed.
+    package var shift: Float
 
-    package init(change: Change, samplesSince: Int32, score: Float, magnitude: Float) {
+    package init(change: Change, samplesSince: Int32, score: Float, magnitude: Float, shift: Float = 0) {
         self.change = change
         self.samplesSince = samplesSince
         self.score = score
         self.magnitude = magnitude
+        self.shift = shift
+    }
+
+    /// Steps that a new fit must rest on: until its level's standard error is a quarter of the shift, 5…288.
+    package var settleSteps: Int {
+        let shift = max(Double(shift), 0.01)
+        return Int(min(max(16 / (shift * shift), 5), 288))
     }
 
     /// Nothing to report.

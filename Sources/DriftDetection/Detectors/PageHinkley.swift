@@ -44,6 +44,6 @@ package struct PageHinkley: DriftDetector {
         restart()
         return DriftVerdict(
             change: .level, samplesSince: chart.length &- 1, score: chart.value / tuning.threshold,
-            magnitude: isUp ? size : -size)
+            magnitude: isUp ? size : -size, shift: size)
     }
 }

@@ -115,7 +115,7 @@ package enum QuantileLevels {
 /// | index | meaning |
 /// |---|---|
 /// | 0 | standardised residual of the last one-step forecast against the live ensemble |
-/// | 1 | standardised residual against the reference frozen at the last trusted fit |
+/// | 1 | standardised residual against the frozen reference; NaN while there is none, and once after it was renewed |
 /// | 2 | the series' own step, seconds |
 /// | 3 | number of horizons |
 /// | 4 | ready units of the resource, NaN if unknown |

@@ -14,7 +14,8 @@ package enum EntryKind: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     /// A planned event. object: event id; time: start; value: uplift factor (0 when cancelled); text: the event's
     /// JSON as it came in.
     case event = 4
-    /// A request to fit afresh. object: metric; time: estimated change point; code: `DriftKind` raw value.
+    /// A request to fit afresh. object: metric; time: estimated change point; value: steps that the new fit must rest
+    /// on before drift is judged by it; code: `DriftKind` raw value.
     case retrain = 5
     /// What an actuator reports. time: event time; value: ready units (NaN if unknown); text: the outcome's JSON.
     case outcome = 6

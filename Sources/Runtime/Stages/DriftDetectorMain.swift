@@ -28,7 +28,6 @@ extension SettingsTable<DriftSettings> {
         table.number("averageRunLength", \.averageRunLength, in: 50...1e12, "Samples between false alarms, per series.")
         table.integer("seriesMax", \.seriesMax, in: 1...100_000_000, "Series that one task watches.")
         table.integer("holdOffSamples", \.holdOffSamples, "Samples of silence after a drift.")
-        table.integer("distrustedSamplesMax", \.distrustedSamplesMax, "Longest unwatched time of a distrusted series.")
         table.number("retrainsPerHourMax", \.retrainsPerHourMax, "Retrain requests per task and hour of event time.")
         table.integer(
             "frozenSamplesMin", \.frozenSamplesMin, in: 2...1_000_000, "Equal values that call a series frozen.")
