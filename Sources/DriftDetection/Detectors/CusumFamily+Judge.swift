@@ -52,7 +52,8 @@ extension CusumFamily {
         let spreadRatio = max(spreadUp.value, spreadDown.value) / spreadThreshold
         // Whatever is beyond its threshold may have run long enough.
         let isStrong = max(strongUp.value, strongDown.value) >= strongLimit
-        let levelLength = isStrong ? max(strongUp.length, strongDown.length) &+ 2 : leader.ratio >= 1 ? leader.length : 0
+        var levelLength = leader.ratio >= 1 ? leader.length : 0
+        if isStrong { levelLength = max(strongUp.length, strongDown.length) &+ 2 }
         let spreadLength = spreadRatio >= 1 ? max(spreadUp.length, spreadDown.length) : 0
         if max(levelLength, spreadLength) >= Self.confirmSamples { return alarm(leader, spreadRatio) }
         let isBeyond = leader.ratio >= 1 || spreadRatio >= 1

@@ -21,7 +21,8 @@ package struct DriftVerdict: Equatable, Sendable, BitwiseCopyable {
     /// Size of the change in standard deviations of the residuals; for `variance` the ratio of the deviations after
     /// and before.
     package var magnitude: Float
-    /// Mean evidence per sample of the run, in standard deviations of the statistic: how soon a new fit may be believed.
+    /// Mean evidence per sample of the run, in standard deviations of the statistic; it says how soon a new fit may be
+    /// believed.
     package var shift: Float
 
     package init(change: Change, samplesSince: Int32, score: Float, magnitude: Float, shift: Float = 0) {

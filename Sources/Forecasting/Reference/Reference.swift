@@ -9,8 +9,8 @@ import Glibc
 /// equations are kept up step by step; they are solved again when the history has grown by a 32nd and the residuals
 /// show no drift, so that a change is found long before it is learned. Errors beyond two deviations are believed the
 /// less the larger they are, and values enter as far as they are believed (pseudo-values, P. Huber, "Robust
-/// Statistics", 1981, section 7.8, with a redescending score); what is younger than 17 steps is not learned from yet, as
-/// it may belong to a change that is just being found.
+/// Statistics", 1981, section 7.8, with a redescending score); what is younger than 17 steps is not learned from yet,
+/// as it may belong to a change that is just being found.
 ///
 /// Residuals are errors in robust standard deviations (a recursive M-estimate of scale). Where noise grows with the
 /// level (counts, multiplicative noise) its power of the level is learned too, or each busy hour would look like a
