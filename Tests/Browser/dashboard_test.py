@@ -13,14 +13,24 @@ from playwright.sync_api import expect, sync_playwright
 from demo import Demo, Server, screenshots, token
 
 pages = {
-    "fleet": "#/fleet", "twin": "#/twins/frontend", "graph": "#/graph", "decisions": "#/decisions",
-    "policies": "#/policies/demo-frontend", "events": "#/events", "drift": "#/drift", "pipeline": "#/pipeline",
+    "fleet": "#/fleet",
+    "twin": "#/twins/frontend",
+    "graph": "#/graph",
+    "decisions": "#/decisions",
+    "policies": "#/policies/demo-frontend",
+    "events": "#/events",
+    "drift": "#/drift",
+    "pipeline": "#/pipeline",
 }
 
 # Names that would do harm if any of them ever became markup or code.
 hostile = [
-    "<img src=x onerror=window.broken=1>", "<script>window.broken=1</script>",
-    "\"><svg onload=window.broken=1>", "javascript:window.broken=1", "'-window.broken=1-'", "{{broken}}${broken}",
+    "<img src=x onerror=window.broken=1>",
+    "<script>window.broken=1</script>",
+    '"><svg onload=window.broken=1>',
+    "javascript:window.broken=1",
+    "'-window.broken=1-'",
+    "{{broken}}${broken}",
 ]
 
 
@@ -33,7 +43,8 @@ class DashboardTest(unittest.TestCase):
         cls.playwright = sync_playwright().start()
         cls.addClassCleanup(cls.playwright.stop)
         cls.browser = cls.playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
         cls.addClassCleanup(cls.browser.close)
         cls.send_hostile()
         cls.settle()
@@ -41,8 +52,14 @@ class DashboardTest(unittest.TestCase):
     @classmethod
     def settle(cls):
         """Waits until the fleet and the first decisions are there."""
-        cls.wait("the fleet", lambda: len(cls.get("/v1/twins")["items"]) >= 20 + len(hostile)
-                 and cls.get("/v1/fleet")["ranked"] and cls.get("/v1/decisions")["items"])
+        cls.wait(
+            "the fleet",
+            lambda: (
+                len(cls.get("/v1/twins")["items"]) >= 20 + len(hostile)
+                and cls.get("/v1/fleet")["ranked"]
+                and cls.get("/v1/decisions")["items"]
+            ),
+        )
 
     @staticmethod
     def wait(what, condition, seconds=120):
@@ -60,18 +77,33 @@ class DashboardTest(unittest.TestCase):
     @classmethod
     def post(cls, path, body):
         request = urllib.request.Request(
-            cls.demo.address + path, json.dumps(body).encode(), {"content-type": "application/json"}, method="POST")
+            cls.demo.address + path, json.dumps(body).encode(), {"content-type": "application/json"}, method="POST"
+        )
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
 
     @classmethod
     def send_hostile(cls):
         now = cls.get("/v1/fleet")["time"]
-        cls.post("/v1/ingest/telemetry", [
-            {"resource": name, "metric": "requests_per_second", "value": 5, "ts": now, "locality": hostile[0],
-             "class": hostile[1], "tags": {"owner": hostile[2]}} for name in hostile])
-        cls.post("/v1/ingest/interactions", [
-            {"source": hostile[0], "target": name, "rate": 9, "ts": now} for name in hostile[1:]])
+        cls.post(
+            "/v1/ingest/telemetry",
+            [
+                {
+                    "resource": name,
+                    "metric": "requests_per_second",
+                    "value": 5,
+                    "ts": now,
+                    "locality": hostile[0],
+                    "class": hostile[1],
+                    "tags": {"owner": hostile[2]},
+                }
+                for name in hostile
+            ],
+        )
+        cls.post(
+            "/v1/ingest/interactions",
+            [{"source": hostile[0], "target": name, "rate": 9, "ts": now} for name in hostile[1:]],
+        )
 
     def setUp(self):
         self.context = self.browser.new_context(viewport={"width": 1440, "height": 900})
@@ -84,8 +116,12 @@ class DashboardTest(unittest.TestCase):
         page.set_default_timeout(15_000)
         errors = []
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(f"{message.text} {message.location}")
-                if message.type in ("error", "warning") else None)
+        page.on(
+            "console",
+            lambda message: (
+                errors.append(f"{message.text} {message.location}") if message.type in ("error", "warning") else None
+            ),
+        )
         self.addCleanup(lambda: self.assertEqual(errors, [], "errors in the browser"))
         return page
 
@@ -136,12 +172,24 @@ class DashboardTest(unittest.TestCase):
         page.keyboard.press("Tab")
         seen = {}
         for _ in range(40):
-            label = page.evaluate("document.activeElement.innerText || document.activeElement.getAttribute('aria-label')")
+            label = page.evaluate(
+                "document.activeElement.innerText || document.activeElement.getAttribute('aria-label')"
+            )
             outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
             seen.setdefault((label or "").strip(), outline)
             page.keyboard.press("Tab")
-        for title in ("Skip to content", "Find a twin", "Fleet", "Graph", "Decisions", "Policies", "Planned events",
-                      "Drift", "Pipeline", "Theme"):
+        for title in (
+            "Skip to content",
+            "Find a twin",
+            "Fleet",
+            "Graph",
+            "Decisions",
+            "Policies",
+            "Planned events",
+            "Drift",
+            "Pipeline",
+            "Theme",
+        ):
             self.assertIn(title, seen)
         page.get_by_role("link", name="Drift").focus()
         page.keyboard.press("Enter")
@@ -159,13 +207,16 @@ class DashboardTest(unittest.TestCase):
         for theme in ("light", "dark"):
             # The checker is a script of ours, which the page itself would not allow.
             context = self.browser.new_context(
-                viewport={"width": 1440, "height": 900}, color_scheme=theme, bypass_csp=True, reduced_motion="reduce")
+                viewport={"width": 1440, "height": 900}, color_scheme=theme, bypass_csp=True, reduced_motion="reduce"
+            )
             page = context.new_page()
             for name in pages:
                 with self.subTest(page=name, theme=theme):
                     self.open(name, page)
                     found = Axe().run(page).response["violations"]
-                    self.assertEqual([], [(one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"]) for one in found])
+                    self.assertEqual(
+                        [], [(one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"]) for one in found]
+                    )
             context.close()
 
     def test_landmarks_and_names(self):
@@ -195,9 +246,13 @@ class DashboardTest(unittest.TestCase):
         expect(page.get_by_role("row", name=re.compile("Kubernetes"))).to_be_visible()
         page.get_by_role("button", name="Apply").click()
         expect(page.locator(".toast")).to_contain_text("version 2")
-        self.wait("a decision by the new version", lambda: any(
-            one["data"]["policy"] == {"name": "demo-frontend", "version": 2}
-            for one in self.get("/v1/decisions?resource=frontend&kind=decision&changes=true&limit=1")["items"]))
+        self.wait(
+            "a decision by the new version",
+            lambda: any(
+                one["data"]["policy"] == {"name": "demo-frontend", "version": 2}
+                for one in self.get("/v1/decisions?resource=frontend&kind=decision&changes=true&limit=1")["items"]
+            ),
+        )
         page = self.open("#/decisions?resource=frontend")
         expect(page.locator(".facts").first).to_contain_text("demo-frontend, version 2")
         expect(page.locator(".facts").first).to_contain_text("used to 31 %")
@@ -210,8 +265,15 @@ class DashboardTest(unittest.TestCase):
     def test_a_proposal_is_approved(self):
         # A floor of twice what there is makes the database's policy, whose mode is to ask, propose more.
         twin = self.get("/v1/twins/users-db")
-        self.post("/v1/commands", {
-            "verb": "floor", "resource": "users-db", "value": int(twin["readyUnits"]) * 2, "until": "2099-01-01T00:00:00Z"})
+        self.post(
+            "/v1/commands",
+            {
+                "verb": "floor",
+                "resource": "users-db",
+                "value": int(twin["readyUnits"]) * 2,
+                "until": "2099-01-01T00:00:00Z",
+            },
+        )
         page = self.open("decisions")
         row = page.locator(".waiting li", has_text="users-db")
         row.get_by_role("button", name="Approve").click(timeout=90_000)
@@ -250,17 +312,37 @@ class DashboardTest(unittest.TestCase):
         lines = [big_twin(number) for number in range(10_000)]
         by_name = sorted(lines, key=lambda line: line["resource"])
         fleet = {
-            "time": "2026-03-19T06:00:00Z", "horizonSeconds": 1800, "resources": len(lines), "atRisk": 400, "distrusted": 3,
-            "stale": 2, "proposals": 0, "inFlight": 9, "pricePerHour": 1234.5, "savedPerHour": 98.7, "ranked": lines[:1000],
-            "localities": [{"type": "locality", "value": f"cluster-{place}", "resources": 500, "atRisk": 20, "utilisation": 1.4,
-                            "heat": [50, 125, 75, 50, 200]}
-                           for place in range(20)]}
+            "time": "2026-03-19T06:00:00Z",
+            "horizonSeconds": 1800,
+            "resources": len(lines),
+            "atRisk": 400,
+            "distrusted": 3,
+            "stale": 2,
+            "proposals": 0,
+            "inFlight": 9,
+            "pricePerHour": 1234.5,
+            "savedPerHour": 98.7,
+            "ranked": lines[:1000],
+            "localities": [
+                {
+                    "type": "locality",
+                    "value": f"cluster-{place}",
+                    "resources": 500,
+                    "atRisk": 20,
+                    "utilisation": 1.4,
+                    "heat": [50, 125, 75, 50, 200],
+                }
+                for place in range(20)
+            ],
+        }
 
         def twins(route):
             query = urllib.parse.parse_qs(urllib.parse.urlsplit(route.request.url).query)
             begin, limit = int(query.get("cursor", ["0"])[0]), int(query["limit"][0])
             end = begin + limit
-            route.fulfill(json={"items": by_name[begin:end], "next": str(end) if end < len(lines) else None, "total": len(lines)})
+            route.fulfill(
+                json={"items": by_name[begin:end], "next": str(end) if end < len(lines) else None, "total": len(lines)}
+            )
 
         page = self.page
         page.route("**/v1/fleet?*", lambda route: route.fulfill(json=fleet))
@@ -340,10 +422,22 @@ class DashboardTest(unittest.TestCase):
 def big_twin(number):
     """A twin of a fleet of ten thousand, the riskiest first."""
     return {
-        "resource": f"service-{number:05}", "locality": f"cluster-{number % 20}", "class": "service", "tags": {"zone": "a"},
-        "time": "2026-03-19T06:00:00Z", "readyUnits": 4, "desiredUnits": 5, "policy": "shop", "mode": "act",
-        "metric": "requests_per_second", "level": 10.5, "quality": "fresh", "distrusted": False, "pricePerHour": 0.4,
-        "risk": {"utilisation": 1.4 - number / 10_000, "target": 0.7, "atSeconds": 900, "shortfall": 1}}
+        "resource": f"service-{number:05}",
+        "locality": f"cluster-{number % 20}",
+        "class": "service",
+        "tags": {"zone": "a"},
+        "time": "2026-03-19T06:00:00Z",
+        "readyUnits": 4,
+        "desiredUnits": 5,
+        "policy": "shop",
+        "mode": "act",
+        "metric": "requests_per_second",
+        "level": 10.5,
+        "quality": "fresh",
+        "distrusted": False,
+        "pricePerHour": 0.4,
+        "risk": {"utilisation": 1.4 - number / 10_000, "target": 0.7, "atSeconds": 900, "shortfall": 1},
+    }
 
 
 def quoted(name):

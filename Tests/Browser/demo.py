@@ -20,7 +20,11 @@ class Demo:
         self.lines = []
         self.process = subprocess.Popen(
             [build / "twinscale", "demo", *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=root)
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=root,
+        )
         threading.Thread(target=self._read, daemon=True).start()
         try:
             self.address = self._wait("dashboard: (http://[^ ]+)", 300)
@@ -61,7 +65,9 @@ class Server:
             path.write_text("\n".join(tokens))
             path.chmod(0o600)
             arguments += ["--api-auth-tokens", path]
-        self.process = subprocess.Popen([build / "twin-api", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [build / "twin-api", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + 30
         while not file.exists():
             if time.monotonic() > deadline or self.process.poll() is not None:

@@ -31,9 +31,11 @@ const banner = h("div", { class: "banner", role: "status" });
 const lineText = h("span", { class: "line-text" });
 const line = h("p", { class: "line" }, h("i", { class: "dot", "aria-hidden": "true" }), lineText);
 const waiting = h("span", { class: "count" });
-const links = pages.filter((page) => !page.isHidden).map((page) =>
-  h("a", { href: `#/${page.name}`, "data-page": page.name }, page.title,
-    page.name === "decisions" && waiting));
+const links = pages
+  .filter((page) => !page.isHidden)
+  .map((page) =>
+    h("a", { href: `#/${page.name}`, "data-page": page.name }, page.title, page.name === "decisions" && waiting),
+  );
 const who = h("span", { class: "who" });
 const out = h("button", { class: "quiet", onclick: leave }, "Sign out");
 let leavePage = null;
@@ -42,46 +44,98 @@ let catchingUp = "";
 let healthTimer = 0;
 let me = { name: "", role: "viewer", authenticated: false };
 
-const search = h("form", {
-  class: "find", role: "search",
-  onsubmit: (event) => {
-    event.preventDefault();
-    const name = event.target.elements.q.value.trim();
-    if (name) go(name);
+const search = h(
+  "form",
+  {
+    class: "find",
+    role: "search",
+    onsubmit: (event) => {
+      event.preventDefault();
+      const name = event.target.elements.q.value.trim();
+      if (name) go(name);
+    },
   },
-}, h("input", {
-  name: "q", type: "search", placeholder: "Find a twin", "aria-label": "Find a twin", list: "twin-names",
-  autocomplete: "off", spellcheck: "false", oninput: suggest,
-}), h("datalist", { id: "twin-names" }));
+  h("input", {
+    name: "q",
+    type: "search",
+    placeholder: "Find a twin",
+    "aria-label": "Find a twin",
+    list: "twin-names",
+    autocomplete: "off",
+    spellcheck: "false",
+    oninput: suggest,
+  }),
+  h("datalist", { id: "twin-names" }),
+);
 
 document.body.prepend(
-  h("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); main.querySelector("h1")?.focus(); } },
-    "Skip to content"),
-  h("header", { class: "side" },
-    h("a", { class: "brand", href: "#/fleet" }, h("img", { src: "icon.svg", alt: "", width: 24, height: 24 }), "Twinscale"),
+  h(
+    "a",
+    {
+      class: "skip",
+      href: "#main",
+      onclick: (event) => {
+        event.preventDefault();
+        main.querySelector("h1")?.focus();
+      },
+    },
+    "Skip to content",
+  ),
+  h(
+    "header",
+    { class: "side" },
+    h(
+      "a",
+      { class: "brand", href: "#/fleet" },
+      h("img", { src: "icon.svg", alt: "", width: 24, height: 24 }),
+      "Twinscale",
+    ),
     search,
     h("nav", { "aria-label": "Pages" }, links),
-    h("div", { class: "side-foot" }, line,
-      h("div", { class: "side-row" }, who, out,
-        h("button", {
-          class: "quiet", title: "Light or dark", onclick: () => window.twinscaleTheme.toggle(),
-        }, "Theme")))),
-  h("div", { class: "stage" }, banner, main));
+    h(
+      "div",
+      { class: "side-foot" },
+      line,
+      h(
+        "div",
+        { class: "side-row" },
+        who,
+        out,
+        h(
+          "button",
+          {
+            class: "quiet",
+            title: "Light or dark",
+            onclick: () => window.twinscaleTheme.toggle(),
+          },
+          "Theme",
+        ),
+      ),
+    ),
+  ),
+  h("div", { class: "stage" }, banner, main),
+);
 
 async function suggest(event) {
   const part = event.target.value.trim();
   if (!part) return;
   try {
     const page = await get("/v1/twins", { q: part, limit: 8 });
-    replace(document.getElementById("twin-names"), page.items.map((item) => h("option", { value: item.resource })));
-  } catch { /* no suggestions then */ }
+    replace(
+      document.getElementById("twin-names"),
+      page.items.map((item) => h("option", { value: item.resource })),
+    );
+  } catch {
+    /* no suggestions then */
+  }
 }
 
 async function go(name) {
   try {
     const page = await get("/v1/twins", { q: name, limit: 1 });
-    location.hash = `#/twins/${encodeURIComponent(page.items.find((item) => item.resource === name)?.resource
-      ?? page.items[0]?.resource ?? name)}`;
+    location.hash = `#/twins/${encodeURIComponent(
+      page.items.find((item) => item.resource === name)?.resource ?? page.items[0]?.resource ?? name,
+    )}`;
   } catch {
     location.hash = `#/twins/${encodeURIComponent(name)}`;
   }
@@ -99,7 +153,10 @@ function showLine() {
   const isLive = live.state === "live";
   line.dataset.state = live.state;
   const time = Number.isFinite(live.now) ? `${date(live.now)} ${hour(live.now)}` : "";
-  text(lineText, isLive ? (time ? `Live, ${time}` : "Live, no telemetry yet") : live.state === "off" ? "Signed out" : "Not live");
+  text(
+    lineText,
+    isLive ? (time ? `Live, ${time}` : "Live, no telemetry yet") : live.state === "off" ? "Signed out" : "Not live",
+  );
   document.body.classList.toggle("is-stale", live.state === "lost");
   if (live.state === "live" && catchingUp) return replace(banner, h("p", null, catchingUp));
   if (live.state !== "lost") return replace(banner);
@@ -107,8 +164,10 @@ function showLine() {
   if (!banner.querySelector("button")) {
     replace(banner, h("p", null), h("button", { class: "button", onclick: () => live.start() }, "Try now"));
   }
-  text(banner.firstChild,
-    `The connection is lost. What you see is of ${second(live.now)}; trying again${left ? ` in ${left} s` : ""}.`);
+  text(
+    banner.firstChild,
+    `The connection is lost. What you see is of ${second(live.now)}; trying again${left ? ` in ${left} s` : ""}.`,
+  );
 }
 
 /** Says while the server has not read all of the topics yet. */
@@ -116,7 +175,9 @@ async function watchHealth() {
   clearTimeout(healthTimer);
   try {
     const { ready, reason } = await (await fetch("/health")).json();
-    catchingUp = ready ? "" : `The server is catching up, numbers are not complete yet: ${reason ?? "no reason given"}.`;
+    catchingUp = ready
+      ? ""
+      : `The server is catching up, numbers are not complete yet: ${reason ?? "no reason given"}.`;
   } catch {
     catchingUp = "";
   }
@@ -132,7 +193,9 @@ live.on("fleet", (report) => {
   showLine();
   showWaiting(report.proposals);
 });
-setInterval(() => { if (live.state === "lost") showLine(); }, 1000);
+setInterval(() => {
+  if (live.state === "lost") showLine();
+}, 1000);
 
 function showWaiting(number) {
   text(waiting, number > 0 ? String(number) : "");
@@ -145,7 +208,11 @@ function route() {
   const [place, query] = location.hash.replace(/^#\/?/, "").split("?");
   const [name, ...rest] = place.split("/");
   let params = [];
-  try { params = rest.map(decodeURIComponent); } catch { /* a link that is none */ }
+  try {
+    params = rest.map(decodeURIComponent);
+  } catch {
+    /* a link that is none */
+  }
   return { page: pages.find((page) => page.name === name) ?? pages[0], params, query: new URLSearchParams(query) };
 }
 
@@ -177,8 +244,16 @@ async function show() {
 
 async function start() {
   if (!window.d3) {
-    return replace(main, failure(new Error(
-      "The drawing library d3 is not beside the server. Install Debian's package node-d3, or name its file with api.d3."), null, "h1"));
+    return replace(
+      main,
+      failure(
+        new Error(
+          "The drawing library d3 is not there. Install Debian's node-d3 beside the server, or name its file with api.d3.",
+        ),
+        null,
+        "h1",
+      ),
+    );
   }
   try {
     me = await get(path("me"));
@@ -205,5 +280,7 @@ session.onUnauthorized = () => {
   document.body.classList.add("is-out");
   signIn(main, start);
 };
-addEventListener("hashchange", () => { if (live.state !== "off") show(); });
+addEventListener("hashchange", () => {
+  if (live.state !== "off") show();
+});
 start();

@@ -1,7 +1,13 @@
 // Sets the chosen theme before the first paint; without a choice the system's holds.
 {
   const key = "twinscale.theme";
-  const read = () => { try { return localStorage.getItem(key); } catch { return null; } };
+  const read = () => {
+    try {
+      return localStorage.getItem(key);
+    } catch {
+      return null;
+    }
+  };
   const set = (theme) => {
     if (theme) document.documentElement.dataset.theme = theme;
     else delete document.documentElement.dataset.theme;
@@ -14,7 +20,11 @@
     },
     toggle() {
       const theme = this.isDark ? "light" : "dark";
-      try { localStorage.setItem(key, theme); } catch { /* only this page then */ }
+      try {
+        localStorage.setItem(key, theme);
+      } catch {
+        /* only this page then */
+      }
       set(theme);
       dispatchEvent(new Event("themechange"));
     },

@@ -9,18 +9,30 @@ import { tick } from "../parts/chart.js";
 const { d3 } = window;
 const kinds = ["level", "trend", "variance", "season", "anomaly", "data"];
 const about = {
-  level: "a lasting step", trend: "a new slope", variance: "more or less noise", season: "another daily shape",
-  anomaly: "brief, nothing is retrained", data: "missing or frozen telemetry",
+  level: "a lasting step",
+  trend: "a new slope",
+  variance: "more or less noise",
+  season: "another daily shape",
+  anomaly: "brief, nothing is retrained",
+  data: "missing or frozen telemetry",
 };
 
 /** Where resources left what was known of them. */
 export async function drift({ root, signal }) {
   const page = new DriftPage(signal);
-  await load(root, signal, () => page.read(), () => page.show(root), 8);
+  await load(
+    root,
+    signal,
+    () => page.read(),
+    () => page.show(root),
+    8,
+  );
 }
 
 class DriftPage {
-  constructor(signal) { Object.assign(this, { signal, kind: "", resource: "", shown: 25 }); }
+  constructor(signal) {
+    Object.assign(this, { signal, kind: "", resource: "", shown: 25 });
+  }
 
   async read() {
     const found = await get(path("drift"), { kind: this.kind, resource: this.resource, limit: 400 }, this.signal);
@@ -31,19 +43,44 @@ class DriftPage {
   show(root) {
     this.table = h("div", { class: "scroll" });
     this.plot = h("div", { class: "chart" });
-    const change = (apply) => (value) => { apply(value); this.refresh(); };
-    replace(root,
-      head("Drift", "Changes in how a resource behaves, judged against a reference frozen at its last trusted fit.",
+    const change = (apply) => (value) => {
+      apply(value);
+      this.refresh();
+    };
+    replace(
+      root,
+      head(
+        "Drift",
+        "Changes in how a resource behaves, judged against a reference frozen at its last trusted fit.",
         h("input", {
-          type: "search", placeholder: "Twin", "aria-label": "Twin, by its whole name",
-          onchange: (event) => change((value) => { this.resource = value; })(event.target.value.trim()),
+          type: "search",
+          placeholder: "Twin",
+          "aria-label": "Twin, by its whole name",
+          onchange: (event) =>
+            change((value) => {
+              this.resource = value;
+            })(event.target.value.trim()),
         }),
-        select([["", "Any kind"], ...kinds.map((kind) => [kind, words(kind)])], "", change((value) => { this.kind = value; }), "Kind")),
-      section("When and where", {}, this.plot), section("Events", {}, this.table));
-    this.refresh = throttle(async () => {
-      await this.read();
-      if (!this.signal.aborted) this.draw();
-    }, 1500, this.signal);
+        select(
+          [["", "Any kind"], ...kinds.map((kind) => [kind, words(kind)])],
+          "",
+          change((value) => {
+            this.kind = value;
+          }),
+          "Kind",
+        ),
+      ),
+      section("When and where", {}, this.plot),
+      section("Events", {}, this.table),
+    );
+    this.refresh = throttle(
+      async () => {
+        await this.read();
+        if (!this.signal.aborted) this.draw();
+      },
+      1500,
+      this.signal,
+    );
     live.on("drift", () => this.refresh(), this.signal);
     addEventListener("resize", () => this.drawPlot(), { signal: this.signal });
     this.draw();
@@ -55,21 +92,57 @@ class DriftPage {
       replace(this.table, empty("No drift", "What resources do is what their models know."));
       return;
     }
-    replace(this.table, h("table", null,
-      columns("Noticed", "Twin", "Metric", "Kind", "Size", "Since", "Then"),
-      h("tbody", null, this.items.slice(0, this.shown).map(({ time, data }) => h("tr", null,
-        h("td", { class: "nowrap", title: moment(time) }, when(time, live.now)),
-        h("td", null, h("a", { href: twinLink(data.resource) }, data.resource)),
-        h("td", null, data.metric.replaceAll("_", " ")),
-        h("td", null, badge(data.kind, ["anomaly", "data"].includes(data.kind) ? "plain" : "warn", about[data.kind])),
-        h("td", { class: "nowrap", title: `${number(data.score)} times the threshold` },
-          data.kind === "data" ? data.reason : data.kind === "variance" ? `× ${number(data.magnitude)}` : `${signed(data.magnitude)} σ`),
-        h("td", { class: "nowrap", title: moment(data.since) }, when(data.since, live.now)),
-        h("td", { class: "muted" }, data.retrainRequested ? "retrained" : "watched"))))),
-    this.items.length > this.shown && h("button", { class: "button more", onclick: () => {
-      this.shown += 100;
-      this.draw();
-    } }, "Show more"));
+    replace(
+      this.table,
+      h(
+        "table",
+        null,
+        columns("Noticed", "Twin", "Metric", "Kind", "Size", "Since", "Then"),
+        h(
+          "tbody",
+          null,
+          this.items
+            .slice(0, this.shown)
+            .map(({ time, data }) =>
+              h(
+                "tr",
+                null,
+                h("td", { class: "nowrap", title: moment(time) }, when(time, live.now)),
+                h("td", null, h("a", { href: twinLink(data.resource) }, data.resource)),
+                h("td", null, data.metric.replaceAll("_", " ")),
+                h(
+                  "td",
+                  null,
+                  badge(data.kind, ["anomaly", "data"].includes(data.kind) ? "plain" : "warn", about[data.kind]),
+                ),
+                h(
+                  "td",
+                  { class: "nowrap", title: `${number(data.score)} times the threshold` },
+                  data.kind === "data"
+                    ? data.reason
+                    : data.kind === "variance"
+                      ? `× ${number(data.magnitude)}`
+                      : `${signed(data.magnitude)} σ`,
+                ),
+                h("td", { class: "nowrap", title: moment(data.since) }, when(data.since, live.now)),
+                h("td", { class: "muted" }, data.retrainRequested ? "retrained" : "watched"),
+              ),
+            ),
+        ),
+      ),
+      this.items.length > this.shown &&
+        h(
+          "button",
+          {
+            class: "button more",
+            onclick: () => {
+              this.shown += 100;
+              this.draw();
+            },
+          },
+          "Show more",
+        ),
+    );
   }
 
   /** A row per resource that drifted most, a dot per event. */
@@ -77,26 +150,70 @@ class DriftPage {
     const width = this.plot.clientWidth;
     const counts = new Map();
     for (const { data } of this.items) counts.set(data.resource, (counts.get(data.resource) ?? 0) + 1);
-    const rows = [...counts].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, 12).map(([name]) => name);
+    const rows = [...counts]
+      .sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1))
+      .slice(0, 12)
+      .map(([name]) => name);
     if (rows.length === 0 || width === 0) return replace(this.plot, empty("Nothing to draw"));
     const [left, row] = [Math.min(160, width / 3), 24];
     const height = rows.length * row + 48;
-    const x = d3.scaleTime(d3.extent(this.items, (event) => at(event.time)), [left + 8, width - 16]);
+    const x = d3.scaleTime(
+      d3.extent(this.items, (event) => at(event.time)),
+      [left + 8, width - 16],
+    );
     const y = d3.scalePoint(rows, [16, 16 + (rows.length - 1) * row]);
     const axis = s("g", { class: "axis" });
-    d3.select(axis).attr("transform", `translate(0,${height - 24})`)
-      .call(d3.axisBottom(x).ticks(Math.max(3, width / 130)).tickFormat(tick).tickSize(0).tickPadding(8))
+    d3.select(axis)
+      .attr("transform", `translate(0,${height - 24})`)
+      .call(
+        d3
+          .axisBottom(x)
+          .ticks(Math.max(3, width / 130))
+          .tickFormat(tick)
+          .tickSize(0)
+          .tickPadding(8),
+      )
       .call((some) => some.select(".domain").remove());
-    replace(this.plot, s("svg", { height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${plural(this.items.length, "drift event")} by twin over time` },
-      rows.map((name) => [
-        s("line", { class: "row-line", x1: left, x2: width - 12, y1: y(name), y2: y(name) }),
-        s("text", { class: "row-name", x: left - 12, y: y(name) + 4, "text-anchor": "end" }, name.length > 22 ? `${name.slice(0, 21)}…` : name),
-      ]),
-      this.items.filter((event) => rows.includes(event.data.resource)).map(({ time, data }) =>
-        s("circle", {
-          class: `event ${["anomaly", "data"].includes(data.kind) ? "brief" : "lasting"}`, cx: x(at(time)), cy: y(data.resource), r: 4.5,
-        }, s("title", {}, `${when(time, live.now)} ${data.kind} of ${data.metric}`))), axis),
-    h("p", { class: "legend" }, h("span", null, h("i", { class: "key dot-lasting" }), "lasting: retrained"),
-      h("span", null, h("i", { class: "key dot-brief" }), "brief, or missing data")));
+    replace(
+      this.plot,
+      s(
+        "svg",
+        {
+          height,
+          viewBox: `0 0 ${width} ${height}`,
+          role: "img",
+          "aria-label": `${plural(this.items.length, "drift event")} by twin over time`,
+        },
+        rows.map((name) => [
+          s("line", { class: "row-line", x1: left, x2: width - 12, y1: y(name), y2: y(name) }),
+          s(
+            "text",
+            { class: "row-name", x: left - 12, y: y(name) + 4, "text-anchor": "end" },
+            name.length > 22 ? `${name.slice(0, 21)}…` : name,
+          ),
+        ]),
+        this.items
+          .filter((event) => rows.includes(event.data.resource))
+          .map(({ time, data }) =>
+            s(
+              "circle",
+              {
+                class: `event ${["anomaly", "data"].includes(data.kind) ? "brief" : "lasting"}`,
+                cx: x(at(time)),
+                cy: y(data.resource),
+                r: 4.5,
+              },
+              s("title", {}, `${when(time, live.now)} ${data.kind} of ${data.metric}`),
+            ),
+          ),
+        axis,
+      ),
+      h(
+        "p",
+        { class: "legend" },
+        h("span", null, h("i", { class: "key dot-lasting" }), "lasting: retrained"),
+        h("span", null, h("i", { class: "key dot-brief" }), "brief, or missing data"),
+      ),
+    );
   }
 }

@@ -2,7 +2,19 @@ import { h, replace, text, Keyed, color } from "../parts/dom.js";
 import { get } from "../parts/api.js";
 import { live } from "../parts/live.js";
 import { at, count, hour, money, moment, percent, plural, signed, duration, words } from "../parts/format.js";
-import { choices, empty, failure, head, load, section, select, Stat, stats, throttle, VirtualList } from "../parts/ui.js";
+import {
+  choices,
+  empty,
+  failure,
+  head,
+  load,
+  section,
+  select,
+  Stat,
+  stats,
+  throttle,
+  VirtualList,
+} from "../parts/ui.js";
 import { heatNames, twinLink, twinRow, units } from "../parts/twinbits.js";
 
 const rankedMax = 500;
@@ -11,7 +23,13 @@ const feedMax = 14;
 /** The fleet: who is at risk, where, and what it costs. */
 export async function fleet({ root, signal, query }) {
   const page = new FleetPage(signal, Number(query.get("horizon")) || 1800);
-  await load(root, signal, () => page.read(), () => page.show(root), 8);
+  await load(
+    root,
+    signal,
+    () => page.read(),
+    () => page.show(root),
+    8,
+  );
 }
 
 class FleetPage {
@@ -21,7 +39,11 @@ class FleetPage {
 
   async read() {
     const { horizon, type } = this;
-    const report = await get("/v1/fleet", { horizonSeconds: horizon, localityType: type, limit: rankedMax }, this.signal);
+    const report = await get(
+      "/v1/fleet",
+      { horizonSeconds: horizon, localityType: type, limit: rankedMax },
+      this.signal,
+    );
     this.types ??= (await get("/v1/localities", {}, this.signal)).types;
     this.report = report;
   }
@@ -39,28 +61,65 @@ class FleetPage {
       saved: new Stat("Saved per hour", "What the reactive rule would want right now, less what is ready"),
     };
     this.list = new VirtualList({
-      label: "Twins", rowHeight: 48, key: (line) => line.resource, create: twinRow, onEnd: () => this.more(),
+      label: "Twins",
+      rowHeight: 48,
+      key: (line) => line.resource,
+      create: twinRow,
+      onEnd: () => this.more(),
     });
     this.listPlace = h("div");
     this.heatPlace = h("div", { class: "heat" });
-    this.heatTiles = new Keyed(this.heatPlace, (one) => String(one.value), (one) => this.tile(one));
+    this.heatTiles = new Keyed(
+      this.heatPlace,
+      (one) => String(one.value),
+      (one) => this.tile(one),
+    );
     this.first = firstSteps();
     this.feed = h("ol", { class: "feed" });
-    replace(root,
-      head(this.title, this.lead,
-        choices("How far ahead", [["1800", "30 min"], ["3600", "1 h"], ["21600", "6 h"]], String(this.horizon), (value) => {
-          this.horizon = Number(value);
-          this.refresh();
-        })),
+    replace(
+      root,
+      head(
+        this.title,
+        this.lead,
+        choices(
+          "How far ahead",
+          [
+            ["1800", "30 min"],
+            ["3600", "1 h"],
+            ["21600", "6 h"],
+          ],
+          String(this.horizon),
+          (value) => {
+            this.horizon = Number(value);
+            this.refresh();
+          },
+        ),
+      ),
       stats(...Object.values(this.figures)),
       this.first,
-      h("div", { class: "columns" },
-        section("Twins", { controls: this.controls() }, h("div", { class: "risk-head", "aria-hidden": "true" },
-          ["Twin", "Highest use of what is ready", "When", "Units", "State", "Per hour"].map((name, index) =>
-            h("span", { class: index === 5 ? "num" : "" }, name))), this.listPlace),
-        h("div", { class: "stack" },
+      h(
+        "div",
+        { class: "columns" },
+        section(
+          "Twins",
+          { controls: this.controls() },
+          h(
+            "div",
+            { class: "risk-head", "aria-hidden": "true" },
+            ["Twin", "Highest use of what is ready", "When", "Units", "State", "Per hour"].map((name, index) =>
+              h("span", { class: index === 5 ? "num" : "" }, name),
+            ),
+          ),
+          this.listPlace,
+        ),
+        h(
+          "div",
+          { class: "stack" },
           section("Heat", { controls: this.typeControl() }, this.heatPlace, this.legend()),
-          section("What just happened", {}, this.feed))));
+          section("What just happened", {}, this.feed),
+        ),
+      ),
+    );
     this.draw();
     this.readFeed();
     this.refresh = throttle(() => this.again(), 1500, this.signal);
@@ -77,40 +136,67 @@ class FleetPage {
   controls() {
     return [
       h("input", {
-        type: "search", placeholder: "Filter by name", "aria-label": "Filter by name", oninput: (event) => {
+        type: "search",
+        placeholder: "Filter by name",
+        "aria-label": "Filter by name",
+        oninput: (event) => {
           this.part = event.target.value.trim();
           if (this.isAll) this.restart();
           else this.draw();
         },
       }),
-      choices("Order", [["risk", "By risk"], ["all", "All, by name"]], "risk", (value) => {
-        this.isAll = value === "all";
-        if (this.isAll) this.restart();
-        else this.draw();
-      }),
+      choices(
+        "Order",
+        [
+          ["risk", "By risk"],
+          ["all", "All, by name"],
+        ],
+        "risk",
+        (value) => {
+          this.isAll = value === "all";
+          if (this.isAll) this.restart();
+          else this.draw();
+        },
+      ),
     ];
   }
 
   typeControl() {
     if (this.types.length < 2) return null;
-    return select(this.types.map(({ type }) => [type, words(type)]), this.type, (type) => {
-      Object.assign(this, { type, place: null });
-      this.refresh();
-    }, "Grouped by");
+    return select(
+      this.types.map(({ type }) => [type, words(type)]),
+      this.type,
+      (type) => {
+        Object.assign(this, { type, place: null });
+        this.refresh();
+      },
+      "Grouped by",
+    );
   }
 
   legend() {
-    return h("p", { class: "legend heat-legend" }, heatNames.map((name, index) =>
-      h("span", null, h("i", { class: `key k${index}` }), name)));
+    return h(
+      "p",
+      { class: "legend heat-legend" },
+      heatNames.map((name, index) => h("span", null, h("i", { class: `key k${index}` }), name)),
+    );
   }
 
   draw() {
     const { report, figures } = this;
-    text(this.title, report.resources === 0 ? "No twins yet"
-      : report.atRisk === 0 ? `All ${count(report.resources)} twins fit for the next ${duration(report.horizonSeconds)}`
-        : `${count(report.atRisk)} of ${plural(report.resources, "twin")} may run short within ${duration(report.horizonSeconds)}`);
+    text(
+      this.title,
+      report.resources === 0
+        ? "No twins yet"
+        : report.atRisk === 0
+          ? `All ${count(report.resources)} twins fit for the next ${duration(report.horizonSeconds)}`
+          : `${count(report.atRisk)} of ${plural(report.resources, "twin")} may run short within ${duration(report.horizonSeconds)}`,
+    );
     this.first.hidden = report.resources > 0;
-    text(this.lead, report.time ? `As of ${moment(report.time)}` : "Send telemetry, and twins appear here by themselves.");
+    text(
+      this.lead,
+      report.time ? `As of ${moment(report.time)}` : "Send telemetry, and twins appear here by themselves.",
+    );
     figures.risk.set(count(report.atRisk), `of ${count(report.resources)}`, report.atRisk > 0 ? "danger" : "");
     figures.approval.set(count(report.proposals), "", report.proposals > 0 ? "warn" : "");
     figures.flight.set(count(report.inFlight));
@@ -118,8 +204,11 @@ class FleetPage {
     figures.stale.set(count(report.stale), "", report.stale > 0 ? "warn" : "");
     figures.cost.set(money(report.pricePerHour));
     const { savedPerHour: saved, pricePerHour: price } = report;
-    figures.saved.set(signed(saved, money), saved && price ? `${signed(saved / (price + saved), percent)} against reactive` : "",
-      saved > 0 ? "ok" : "");
+    figures.saved.set(
+      signed(saved, money),
+      saved && price ? `${signed(saved / (price + saved), percent)} against reactive` : "",
+      saved > 0 ? "ok" : "",
+    );
     this.heatTiles.update(report.localities);
     this.drawList();
   }
@@ -133,9 +222,12 @@ class FleetPage {
       lines = this.held(lines);
     }
     if (lines.length === 0) {
-      replace(this.listPlace, this.part || this.place !== null
-        ? empty("Nothing matches", "Change the filter.")
-        : empty("No risk can be told yet", "A risk needs a forecast and a policy that says what one unit carries."));
+      replace(
+        this.listPlace,
+        this.part || this.place !== null
+          ? empty("Nothing matches", "Change the filter.")
+          : empty("No risk can be told yet", "A risk needs a forecast and a policy that says what one unit carries."),
+      );
       return;
     }
     if (this.list.node.parentNode !== this.listPlace) replace(this.listPlace, this.list.node);
@@ -153,7 +245,7 @@ class FleetPage {
   }
 
   placeOf(line) {
-    return this.type === "locality" ? line.locality : line.tags[this.type] ?? null;
+    return this.type === "locality" ? line.locality : (line.tags[this.type] ?? null);
   }
 
   // MARK: all twins, page by page
@@ -175,7 +267,11 @@ class FleetPage {
       this.drawList();
     } catch (error) {
       this.isReading = false;
-      if (error.name !== "AbortError") replace(this.listPlace, failure(error, () => this.restart()));
+      if (error.name !== "AbortError")
+        replace(
+          this.listPlace,
+          failure(error, () => this.restart()),
+        );
     }
   }
 
@@ -186,13 +282,21 @@ class FleetPage {
     const use = h("span");
     const canvas = h("canvas", { "aria-hidden": "true" });
     const note = h("small");
-    const node = h("button", {
-      class: "tile", type: "button", onclick: () => {
-        this.place = this.place === one.value ? null : one.value;
-        if (this.isAll) this.restart();
-        this.draw();
+    const node = h(
+      "button",
+      {
+        class: "tile",
+        type: "button",
+        onclick: () => {
+          this.place = this.place === one.value ? null : one.value;
+          if (this.isAll) this.restart();
+          this.draw();
+        },
       },
-    }, h("span", { class: "tile-head" }, name, use), canvas, note);
+      h("span", { class: "tile-head" }, name, use),
+      canvas,
+      note,
+    );
     return {
       node,
       update: (heat) => {
@@ -231,7 +335,13 @@ class FleetPage {
       const end = Math.max(Math.round(seen), step === 4 && steps[4] > 0 ? 1 : 0);
       for (; place < end; place += 1) {
         pen.beginPath();
-        pen.roundRect((place % columns) * size, Math.floor(place / columns) * size, size - gap, size - gap, size > 8 ? 3 : 1);
+        pen.roundRect(
+          (place % columns) * size,
+          Math.floor(place / columns) * size,
+          size - gap,
+          size - gap,
+          size > 8 ? 3 : 1,
+        );
         pen.fill();
       }
     }
@@ -241,16 +351,24 @@ class FleetPage {
 
   async readFeed() {
     try {
-      const [actions, drift] = await Promise.all(["actions", "drift"].map((name) =>
-        get(`/v1/${name}`, { limit: feedMax }, this.signal)));
-      const notes = [
-        ...actions.items.map((data) => ["action", data]), ...drift.items.map((data) => ["drift", data]),
-      ].map(([name, data]) => note(name, data)).filter(Boolean);
+      const [actions, drift] = await Promise.all(
+        ["actions", "drift"].map((name) => get(`/v1/${name}`, { limit: feedMax }, this.signal)),
+      );
+      const notes = [...actions.items.map((data) => ["action", data]), ...drift.items.map((data) => ["drift", data])]
+        .map(([name, data]) => note(name, data))
+        .filter(Boolean);
       notes.sort((a, b) => b.time - a.time);
-      replace(this.feed, notes.slice(0, feedMax).map((one) => one.node));
+      replace(
+        this.feed,
+        notes.slice(0, feedMax).map((one) => one.node),
+      );
       if (notes.length === 0) replace(this.feed, h("li", null, h("p", { class: "muted" }, "Nothing yet.")));
     } catch (error) {
-      if (error.name !== "AbortError") replace(this.feed, failure(error, () => this.readFeed()));
+      if (error.name !== "AbortError")
+        replace(
+          this.feed,
+          failure(error, () => this.readFeed()),
+        );
     }
   }
 
@@ -265,20 +383,32 @@ class FleetPage {
 
 /** What to do where there is nothing yet. */
 function firstSteps() {
-  const sample = '[{"resource": "cart", "metric": "requests_per_second", "value": 120, "ts": "'
-    + `${new Date().toISOString()}", "locality": "web"}]`;
-  return section("The first sample", { note: "Into the topic telemetry, or through this server:" },
-    h("pre", { class: "command" }, `curl -H 'content-type: application/json' \\\n     -d '${sample}' \\\n     ${location.origin}/v1/ingest/telemetry`));
+  const time = new Date().toISOString();
+  const sample = `{"resource": "cart", "metric": "requests_per_second", "value": 120, "ts": "${time}", "locality": "web"}`;
+  const lines = [
+    "curl -H 'content-type: application/json'",
+    `     -d '${sample}'`,
+    `     ${location.origin}/v1/ingest/telemetry`,
+  ];
+  return section(
+    "The first sample",
+    { note: "Into the topic telemetry, or through this server:" },
+    h("pre", { class: "command" }, lines.join(" \\\n")),
+  );
 }
 
 function note(name, data) {
   const line = (time, ...parts) => ({
-    time: at(time), node: h("li", null, h("time", { datetime: time ?? "", title: moment(time) }, hour(time)), h("p", null, parts)),
+    time: at(time),
+    node: h("li", null, h("time", { datetime: time ?? "", title: moment(time) }, hour(time)), h("p", null, parts)),
   });
   const link = (resource) => h("a", { href: twinLink(resource) }, resource);
   if (name === "action") return line(data.issued, link(data.resource), " ", units(data.from, data.to));
   if (name === "event") {
     return line(data.start, `${data.id} `, data.cancelled ? "called off" : `planned for ${data.scope.value}`);
   }
-  return data.data && line(data.time, link(data.data.resource), ` drifted: ${data.data.kind} of ${data.data.metric.replaceAll("_", " ")}`);
+  return (
+    data.data &&
+    line(data.time, link(data.data.resource), ` drifted: ${data.data.kind} of ${data.data.metric.replaceAll("_", " ")}`)
+  );
 }

@@ -2,7 +2,11 @@
 
 const key = "twinscale.token";
 let token = null;
-try { token = sessionStorage.getItem(key); } catch { /* a browser without storage asks again */ }
+try {
+  token = sessionStorage.getItem(key);
+} catch {
+  /* a browser without storage asks again */
+}
 
 /** What the server refused, in its words. */
 class Problem extends Error {
@@ -13,13 +17,17 @@ class Problem extends Error {
 }
 
 export const session = {
-  get token() { return token; },
+  get token() {
+    return token;
+  },
   set token(value) {
     token = value;
     try {
       if (value) sessionStorage.setItem(key, value);
       else sessionStorage.removeItem(key);
-    } catch { /* kept in memory */ }
+    } catch {
+      /* kept in memory */
+    }
   },
   /** Called when the server asks who it is. */
   onUnauthorized() {},
@@ -32,7 +40,11 @@ export const path = (...parts) => `/v1/${parts.map(encodeURIComponent).join("/")
 
 async function problem(response) {
   let body = {};
-  try { body = await response.json(); } catch { /* no problem document */ }
+  try {
+    body = await response.json();
+  } catch {
+    /* no problem document */
+  }
   if (response.status === 401) session.onUnauthorized();
   return new Problem(response.status, body.code ?? "unknown", body.detail ?? body.title ?? `status ${response.status}`);
 }
@@ -72,7 +84,10 @@ export const send = (method, url, body, { query, extra, signal } = {}) =>
 
 /** Opens a stream of server-sent events; the body is the caller's to read. */
 export async function open(url, query, signal) {
-  const response = await fetch(withQuery(url, query), { headers: { ...headers(), accept: "text/event-stream" }, signal });
+  const response = await fetch(withQuery(url, query), {
+    headers: { ...headers(), accept: "text/event-stream" },
+    signal,
+  });
   if (!response.ok) throw await problem(response);
   return response.body;
 }

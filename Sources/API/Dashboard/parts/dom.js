@@ -17,12 +17,13 @@ function fill(node, attributes, children) {
 export const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
 
 /** An SVG element. */
-export const s = (tag, attributes, ...children) =>
-  fill(document.createElementNS(svgSpace, tag), attributes, children);
+export const s = (tag, attributes, ...children) => fill(document.createElementNS(svgSpace, tag), attributes, children);
 
 /** Puts children in place of what an element holds. */
 export const replace = (node, ...children) => {
-  node.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  node.replaceChildren(
+    ...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return node;
 };
 
@@ -48,7 +49,10 @@ export class Keyed {
       if (seen.has(key)) continue;
       seen.add(key);
       let part = this.parts.get(key);
-      if (!part) this.parts.set(key, (part = this.create(item)));
+      if (!part) {
+        part = this.create(item);
+        this.parts.set(key, part);
+      }
       part.update?.(item);
       if (part.node === place) place = place.nextSibling;
       else this.container.insertBefore(part.node, place);

@@ -63,7 +63,9 @@ function change(state) {
 
 function heard(signal) {
   clearTimeout(watchdog);
-  watchdog = setTimeout(() => { if (!signal.aborted) lost(); }, silenceMilliseconds);
+  watchdog = setTimeout(() => {
+    if (!signal.aborted) lost();
+  }, silenceMilliseconds);
 }
 
 function lost() {
@@ -105,7 +107,11 @@ function take(block) {
   }
   if (!name || !data) return;
   let value;
-  try { value = JSON.parse(data); } catch { return; }
+  try {
+    value = JSON.parse(data);
+  } catch {
+    return;
+  }
   if (name === "hello" || name === "fleet") {
     const time = Date.parse(value.time);
     if (Number.isFinite(time)) live.now = time;

@@ -21,12 +21,18 @@ export async function command(body, done) {
 /** Pause, resume and set for one twin. */
 export function orderButtons(resource, me, then) {
   if (!mayOrder(me)) return null;
-  const simple = (verb, title, done) => h("button", {
-    class: "button", onclick: async () => {
-      await command({ verb, resource }, done);
-      then();
-    },
-  }, title);
+  const simple = (verb, title, done) =>
+    h(
+      "button",
+      {
+        class: "button",
+        onclick: async () => {
+          await command({ verb, resource }, done);
+          then();
+        },
+      },
+      title,
+    );
   return [
     simple("pause", "Pause", `Scaling of ${resource} pauses`),
     simple("resume", "Resume", `Scaling of ${resource} goes on`),
@@ -38,20 +44,37 @@ async function setUnits(resource, then) {
   // Deciders live in event time, which need not be this clock's.
   const now = Number.isFinite(live.now) ? live.now : Date.now();
   const verbs = { set: "exactly", floor: "at least", ceiling: "at most" };
-  const done = await ask(`Units of ${resource}`, [
-    field("Hold it", h("select", { name: "verb" }, Object.entries(verbs).map(([verb, title]) => h("option", { value: verb }, title)))),
-    field("Units", h("input", { name: "value", type: "number", min: 1, max: 1000000, required: true })),
-    field("For minutes", h("input", { name: "minutes", type: "number", min: 1, max: 100000, value: 60, required: true }),
-      "After that the policy decides again."),
-    field("Why", h("input", { name: "reason", maxlength: 1024 })),
-  ], {
-    confirm: "Order",
-    submit: (form) => send("POST", path("commands"), {
-      verb: form.get("verb"), resource, value: Number(form.get("value")),
-      until: new Date(now + Number(form.get("minutes")) * 60_000).toISOString(),
-      ...(form.get("reason") ? { reason: form.get("reason") } : {}),
-    }),
-  });
+  const done = await ask(
+    `Units of ${resource}`,
+    [
+      field(
+        "Hold it",
+        h(
+          "select",
+          { name: "verb" },
+          Object.entries(verbs).map(([verb, title]) => h("option", { value: verb }, title)),
+        ),
+      ),
+      field("Units", h("input", { name: "value", type: "number", min: 1, max: 1000000, required: true })),
+      field(
+        "For minutes",
+        h("input", { name: "minutes", type: "number", min: 1, max: 100000, value: 60, required: true }),
+        "After that the policy decides again.",
+      ),
+      field("Why", h("input", { name: "reason", maxlength: 1024 })),
+    ],
+    {
+      confirm: "Order",
+      submit: (form) =>
+        send("POST", path("commands"), {
+          verb: form.get("verb"),
+          resource,
+          value: Number(form.get("value")),
+          until: new Date(now + Number(form.get("minutes")) * 60_000).toISOString(),
+          ...(form.get("reason") ? { reason: form.get("reason") } : {}),
+        }),
+    },
+  );
   if (done) {
     toast(`Ordered for ${resource}`);
     then();
@@ -61,12 +84,18 @@ async function setUnits(resource, then) {
 /** Buttons that answer a proposal; `done` is called once the answer is sent. */
 export function answerButtons(proposal, me, done) {
   if (!mayOrder(me)) return h("span", { class: "note" }, "Needs the role operator");
-  const button = (verb, title, tone) => h("button", {
-    class: `button ${tone}`, onclick: async (event) => {
-      event.target.disabled = true;
-      await command({ verb, action: proposal }, verb === "approve" ? "Approved" : "Rejected");
-      done();
-    },
-  }, title);
+  const button = (verb, title, tone) =>
+    h(
+      "button",
+      {
+        class: `button ${tone}`,
+        onclick: async (event) => {
+          event.target.disabled = true;
+          await command({ verb, action: proposal }, verb === "approve" ? "Approved" : "Rejected");
+          done();
+        },
+      },
+      title,
+    );
   return [button("approve", "Approve", "primary"), button("reject", "Reject", "")];
 }

@@ -28,15 +28,20 @@ function useBar() {
   const full = h("span", { class: "use-mark full", title: "All that is ready" });
   full.style.left = `${100 / useMax}%`;
   const value = h("span", { class: "use-value" });
-  const node = h("div", { class: "use" }, h("div", { class: "use-track", "aria-hidden": "true" }, fill, target, full), value);
+  const node = h(
+    "div",
+    { class: "use" },
+    h("div", { class: "use-track", "aria-hidden": "true" }, fill, target, full),
+    value,
+  );
   return {
     node,
     update(risk) {
       const use = risk?.utilisation;
       node.className = `use h${heat(use)}`;
-      fill.style.width = `${Math.min(use ?? 0, useMax) / useMax * 100}%`;
+      fill.style.width = `${(Math.min(use ?? 0, useMax) / useMax) * 100}%`;
       target.hidden = typeof risk?.target !== "number";
-      target.style.left = `${(risk?.target ?? 0) / useMax * 100}%`;
+      target.style.left = `${((risk?.target ?? 0) / useMax) * 100}%`;
       text(value, percent(use));
     },
   };
@@ -51,7 +56,16 @@ export function twinRow(twin) {
   const number = h("span", { class: "units" });
   const state = h("span");
   const price = h("span", { class: "num muted" });
-  const node = h("div", { class: "risk" }, h("div", { class: "risk-name" }, name, place), bar.node, when, number, state, price);
+  const node = h(
+    "div",
+    { class: "risk" },
+    h("div", { class: "risk-name" }, name, place),
+    bar.node,
+    when,
+    number,
+    state,
+    price,
+  );
   let shownUnits = "";
   let shownState = "";
   return {
@@ -83,4 +97,3 @@ export function twinState(line) {
   if (!line.mode) return ["unmanaged", "plain", "No policy matches it"];
   return [line.mode, line.mode === "act" ? "accent" : "plain", `Policy ${line.policy ?? unknown}`];
 }
-

@@ -4,16 +4,27 @@ import { h, replace, Keyed, text } from "./dom.js";
 
 /** Head of a page: title, one line about it, controls. */
 export const head = (title, lead, ...controls) =>
-  h("header", { class: "head" },
+  h(
+    "header",
+    { class: "head" },
     h("div", { class: "head-text" }, h("h1", { tabindex: "-1" }, title), lead && h("p", { class: "lead" }, lead)),
-    controls.length > 0 && h("div", { class: "controls" }, controls));
+    controls.length > 0 && h("div", { class: "controls" }, controls),
+  );
 
 /** A section with a title. */
 export const section = (title, { controls, note, name } = {}, ...children) =>
-  h("section", { class: `card${name ? ` ${name}` : ""}`, "aria-label": title },
-    h("div", { class: "card-head" }, h("h2", null, title), note && h("p", { class: "note" }, note),
-      controls && h("div", { class: "controls" }, controls)),
-    children);
+  h(
+    "section",
+    { class: `card${name ? ` ${name}` : ""}`, "aria-label": title },
+    h(
+      "div",
+      { class: "card-head" },
+      h("h2", null, title),
+      note && h("p", { class: "note" }, note),
+      controls && h("div", { class: "controls" }, controls),
+    ),
+    children,
+  );
 
 /** A small mark with a meaning: plain, accent, danger, warn or ok. */
 export const badge = (label, tone = "plain", title) => h("span", { class: `badge ${tone}`, title }, label);
@@ -33,32 +44,69 @@ export class Stat {
   }
 }
 
-export const stats = (...list) => h("dl", { class: "stats" }, list.map((stat) => stat.node));
+export const stats = (...list) =>
+  h(
+    "dl",
+    { class: "stats" },
+    list.map((stat) => stat.node),
+  );
 
 /** A row of choices of which one holds; works as radio buttons do. */
 export function choices(label, options, value, onChange) {
   const name = `choice-${label}-${Math.random().toString(36).slice(2)}`;
-  return h("fieldset", { class: "choices" }, h("legend", { class: "hidden" }, label),
+  return h(
+    "fieldset",
+    { class: "choices" },
+    h("legend", { class: "hidden" }, label),
     options.map(([option, title]) =>
-      h("label", null,
+      h(
+        "label",
+        null,
         h("input", {
-          type: "radio", name, value: option, checked: option === value, onchange: () => onChange(option),
-        }), h("span", null, title))));
+          type: "radio",
+          name,
+          value: option,
+          checked: option === value,
+          onchange: () => onChange(option),
+        }),
+        h("span", null, title),
+      ),
+    ),
+  );
 }
 
 /** The head of a table; names that begin with `>` are of columns of numbers. */
 export const columns = (...names) =>
-  h("thead", null, h("tr", null, names.map((name) => name === "" ? h("td")
-    : h("th", { scope: "col", class: name.startsWith(">") ? "num" : null }, name.replace(/^>/, "")))));
+  h(
+    "thead",
+    null,
+    h(
+      "tr",
+      null,
+      names.map((name) =>
+        name === ""
+          ? h("td")
+          : h("th", { scope: "col", class: name.startsWith(">") ? "num" : null }, name.replace(/^>/, "")),
+      ),
+    ),
+  );
 
 /** A labelled field. */
 export const field = (label, control, note) =>
-  h("label", { class: "field" }, h("span", { class: "field-label" }, label), control,
-    note && h("span", { class: "field-note" }, note));
+  h(
+    "label",
+    { class: "field" },
+    h("span", { class: "field-label" }, label),
+    control,
+    note && h("span", { class: "field-note" }, note),
+  );
 
 export const select = (options, value, onChange, label) =>
-  h("select", { "aria-label": label, onchange: (event) => onChange(event.target.value) },
-    options.map(([option, title]) => h("option", { value: option, selected: option === value }, title)));
+  h(
+    "select",
+    { "aria-label": label, onchange: (event) => onChange(event.target.value) },
+    options.map(([option, title]) => h("option", { value: option, selected: option === value }, title)),
+  );
 
 /** What a place says that holds nothing. */
 export const empty = (title, about, ...more) =>
@@ -66,16 +114,27 @@ export const empty = (title, about, ...more) =>
 
 /** What a place says that could not be filled; with `tag` h1 it is a whole page. */
 export const failure = (error, retry, tag = "p") =>
-  h("div", { class: "state failed", role: "alert" },
-    h(tag, { class: "state-title", tabindex: tag === "h1" && "-1" }, error.status === 404 ? "Not found" : "This could not be loaded"),
-    h("p", null, sentence(error.message)), retry && h("button", { class: "button", onclick: retry }, "Try again"));
+  h(
+    "div",
+    { class: "state failed", role: "alert" },
+    h(
+      tag,
+      { class: "state-title", tabindex: tag === "h1" && "-1" },
+      error.status === 404 ? "Not found" : "This could not be loaded",
+    ),
+    h("p", null, sentence(error.message)),
+    retry && h("button", { class: "button", onclick: retry }, "Try again"),
+  );
 
 const sentence = (message) => message.charAt(0).toUpperCase() + message.slice(1).replace(/([^.!?])$/, "$1.");
 
 /** Grey lines where content is about to be. */
 export const loading = (lines = 4) =>
-  h("div", { class: "skeleton", role: "status", "aria-label": "Loading" },
-    Array.from({ length: lines }, () => h("div", { class: "bone" })));
+  h(
+    "div",
+    { class: "skeleton", role: "status", "aria-label": "Loading" },
+    Array.from({ length: lines }, () => h("div", { class: "bone" })),
+  );
 
 /** Loads into a place, with all that can come of it. `show` gets what `read` found. */
 export async function load(place, signal, read, show, lines) {
@@ -88,7 +147,10 @@ export async function load(place, signal, read, show, lines) {
   } catch (error) {
     if (signal.aborted || error.name === "AbortError") return;
     if (!("status" in error)) console.error(error);
-    replace(place, failure(error, () => load(place, signal, read, show, lines), place.tagName === "MAIN" ? "h1" : "p"));
+    replace(
+      place,
+      failure(error, () => load(place, signal, read, show, lines), place.tagName === "MAIN" ? "h1" : "p"),
+    );
   }
 }
 
@@ -100,14 +162,22 @@ export function throttle(work, milliseconds, signal) {
   let again = false;
   const run = async () => {
     timer = 0;
-    if (running) { again = true; return; }
+    if (running) {
+      again = true;
+      return;
+    }
     running = true;
     last = performance.now();
-    try { await work(); } catch (error) {
+    try {
+      await work();
+    } catch (error) {
       if (error.name !== "AbortError" && !("status" in error)) console.error(error);
     }
     running = false;
-    if (again) { again = false; call(); }
+    if (again) {
+      again = false;
+      call();
+    }
   };
   const call = () => {
     if (timer || signal?.aborted) return;
@@ -122,24 +192,42 @@ export function ask(title, body, { confirm = "OK", tone = "primary", submit = as
   return new Promise((resolve) => {
     const problem = h("p", { class: "problem", role: "alert" });
     const button = h("button", { class: `button ${tone}`, type: "submit" }, confirm);
-    const dialog = h("dialog", { "aria-label": title, onclose: () => { dialog.remove(); resolve(result); } },
-      h("form", {
-        onsubmit: async (event) => {
-          event.preventDefault();
-          button.disabled = true;
-          text(problem, "");
-          try {
-            result = await submit(new FormData(event.target));
-            dialog.close();
-          } catch (error) {
-            text(problem, error.message);
-            button.disabled = false;
-          }
+    const dialog = h(
+      "dialog",
+      {
+        "aria-label": title,
+        onclose: () => {
+          dialog.remove();
+          resolve(result);
         },
       },
-      h("h2", null, title), body, problem,
-      h("div", { class: "dialog-foot" },
-        h("button", { class: "button", type: "button", onclick: () => dialog.close() }, "Cancel"), button)));
+      h(
+        "form",
+        {
+          onsubmit: async (event) => {
+            event.preventDefault();
+            button.disabled = true;
+            text(problem, "");
+            try {
+              result = await submit(new FormData(event.target));
+              dialog.close();
+            } catch (error) {
+              text(problem, error.message);
+              button.disabled = false;
+            }
+          },
+        },
+        h("h2", null, title),
+        body,
+        problem,
+        h(
+          "div",
+          { class: "dialog-foot" },
+          h("button", { class: "button", type: "button", onclick: () => dialog.close() }, "Cancel"),
+          button,
+        ),
+      ),
+    );
     let result = null;
     document.body.append(dialog);
     dialog.showModal();
@@ -165,19 +253,23 @@ export class VirtualList {
     this.onEnd = onEnd;
     this.space = h("ul", { class: "virtual-space", "aria-label": label });
     this.node = h("div", { class: "virtual", onscroll: () => this.draw() }, this.space);
-    this.rows = new Keyed(this.space, (place) => key(place.item), (place) => {
-      const part = create(place.item);
-      const node = h("li", { class: "virtual-row" }, part.node);
-      return {
-        node,
-        update: ({ item, index }) => {
-          node.style.transform = `translateY(${index * rowHeight}px)`;
-          node.setAttribute("aria-setsize", this.total ?? this.items.length);
-          node.setAttribute("aria-posinset", index + 1);
-          part.update(item);
-        },
-      };
-    });
+    this.rows = new Keyed(
+      this.space,
+      (place) => key(place.item),
+      (place) => {
+        const part = create(place.item);
+        const node = h("li", { class: "virtual-row" }, part.node);
+        return {
+          node,
+          update: ({ item, index }) => {
+            node.style.transform = `translateY(${index * rowHeight}px)`;
+            node.setAttribute("aria-setsize", this.total ?? this.items.length);
+            node.setAttribute("aria-posinset", index + 1);
+            part.update(item);
+          },
+        };
+      },
+    );
     new ResizeObserver(() => this.draw()).observe(this.node);
   }
 
