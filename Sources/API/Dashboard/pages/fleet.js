@@ -122,7 +122,12 @@ class FleetPage {
     );
     this.draw();
     this.readFeed();
-    this.refresh = throttle(() => this.again(), 1500, this.signal);
+    // A large fleet costs the server more to sum up, so it is asked less often.
+    this.refresh = throttle(
+      () => this.again(),
+      () => 1500 + this.report.resources / 2,
+      this.signal,
+    );
     live.on("fleet", () => this.refresh(), this.signal);
     for (const name of ["action", "drift", "event"]) live.on(name, (data) => this.heard(name, data), this.signal);
     addEventListener("themechange", () => this.draw(), { signal: this.signal });

@@ -183,11 +183,14 @@ function write(object, place, value) {
   return copy;
 }
 
+/** What was changed and not applied, kept while one looks at other pages. */
+const drafts = new Map();
+
 class Editor {
   constructor(entry, page) {
     Object.assign(this, { entry, page, signal: page.signal, me: page.me, name: entry.name });
     this.inForce = this.bodyOf(entry);
-    this.draft = entry.version === null ? entry.policy : this.inForce;
+    this.draft = drafts.get(entry.name) ?? (entry.version === null ? entry.policy : this.inForce);
     this.build();
     this.take(this.draft, "all");
     this.readVersions();
@@ -315,6 +318,7 @@ class Editor {
     );
     if (!done) return;
     toast(`${this.name} is withdrawn`);
+    drafts.delete(this.name);
     this.page.refresh();
     this.page.choose(null);
   }
@@ -351,6 +355,8 @@ class Editor {
         control.value = value === undefined ? "" : String(value);
       }
     }
+    if (this.isChanged) drafts.set(this.name, draft);
+    else drafts.delete(this.name);
     this.discard.disabled = !this.isChanged;
     this.apply.disabled = true;
     this.say("Checking …");

@@ -326,7 +326,7 @@ export class TwinChart {
         typeof found.readyUnits === "number" && row("Units", number(found.readyUnits)),
       ),
       events.map((one) => h("p", null, `${one.name}: ${one.about}`)),
-      marks.map((mark) => h("p", null, `${hour(mark.time)} ${mark.about}`)),
+      marks.map((mark) => h("p", { class: "tip-mark" }, `${hour(mark.time)} ${mark.about}`)),
     );
     tip.hidden = false;
     const width = this.node.clientWidth;

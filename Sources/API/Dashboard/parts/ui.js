@@ -154,8 +154,9 @@ export async function load(place, signal, read, show, lines) {
   }
 }
 
-/** Calls at most once in so many milliseconds, the last call included, one at a time. */
+/** Calls at most once in so many milliseconds (a number, or what tells it), the last call included, one at a time. */
 export function throttle(work, milliseconds, signal) {
+  const pause = typeof milliseconds === "function" ? milliseconds : () => milliseconds;
   let timer = 0;
   let last = 0;
   let running = false;
@@ -181,7 +182,7 @@ export function throttle(work, milliseconds, signal) {
   };
   const call = () => {
     if (timer || signal?.aborted) return;
-    timer = setTimeout(run, Math.max(0, last + milliseconds - performance.now()));
+    timer = setTimeout(run, Math.max(0, last + pause() - performance.now()));
   };
   signal?.addEventListener("abort", () => clearTimeout(timer));
   return call;
