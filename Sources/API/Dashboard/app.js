@@ -3,7 +3,7 @@
 import { h, replace, text } from "./parts/dom.js";
 import { get, session, path } from "./parts/api.js";
 import { live } from "./parts/live.js";
-import { hour, second, date } from "./parts/format.js";
+import { duration, hour, second, date } from "./parts/format.js";
 import { failure, loading } from "./parts/ui.js";
 import { signIn } from "./pages/signin.js";
 import { fleet } from "./pages/fleet.js";
@@ -41,6 +41,8 @@ const out = h("button", { class: "quiet", onclick: leave }, "Sign out");
 let leavePage = null;
 let hasShown = false;
 let catchingUp = "";
+/** After so long without a later sample anywhere, something does not send any more. */
+const quietMilliseconds = 180_000;
 let healthTimer = 0;
 let me = { name: "", role: "viewer", authenticated: false };
 
@@ -150,24 +152,35 @@ addEventListener("keydown", (event) => {
 // MARK: the line
 
 function showLine() {
-  const isLive = live.state === "live";
-  line.dataset.state = live.state;
-  const time = Number.isFinite(live.now) ? `${date(live.now)} ${hour(live.now)}` : "";
-  text(
-    lineText,
-    isLive ? (time ? `Live, ${time}` : "Live, no telemetry yet") : live.state === "off" ? "Signed out" : "Not live",
-  );
-  document.body.classList.toggle("is-stale", live.state === "lost");
-  if (live.state === "live" && catchingUp) return replace(banner, h("p", null, catchingUp));
-  if (live.state !== "lost") return replace(banner);
-  const left = Math.max(0, Math.ceil((live.retryAt - Date.now()) / 1000));
-  if (!banner.querySelector("button")) {
-    replace(banner, h("p", null), h("button", { class: "button", onclick: () => live.start() }, "Try now"));
+  const { state, now, advancedAt } = live;
+  const time = Number.isFinite(now) ? `${date(now)} ${hour(now)}` : "";
+  const isQuiet = state === "live" && time !== "" && Date.now() - advancedAt > quietMilliseconds;
+  const words = {
+    live: time ? `Live, ${time}` : "Live, no telemetry yet",
+    connecting: "Connecting …",
+    lost: "Not live",
+    off: "Signed out",
+  };
+  line.dataset.state = isQuiet ? "quiet" : state;
+  text(lineText, words[state]);
+  document.body.classList.toggle("is-stale", state === "lost");
+  if (state === "lost")
+    tell(`The connection is lost and tried again by itself. What you see is of ${second(now)}.`, true);
+  else if (state !== "live") tell("");
+  else if (catchingUp) tell(catchingUp);
+  else if (isQuiet)
+    tell(`No telemetry has come for ${duration((Date.now() - advancedAt) / 1000)}. What you see is of ${time}.`);
+  else tell("");
+}
+
+/** Says something above all pages; nothing without words. */
+function tell(notice, mayRetry = false) {
+  if (!notice) return banner.firstChild && replace(banner);
+  if (!banner.firstChild) {
+    replace(banner, h("p"), h("button", { class: "button", onclick: () => live.start() }, "Try now"));
   }
-  text(
-    banner.firstChild,
-    `The connection is lost. What you see is of ${second(live.now)}; trying again${left ? ` in ${left} s` : ""}.`,
-  );
+  text(banner.firstChild, notice);
+  banner.lastChild.hidden = !mayRetry;
 }
 
 /** Says while the server has not read all of the topics yet. */
@@ -193,9 +206,7 @@ live.on("fleet", (report) => {
   showLine();
   showWaiting(report.proposals);
 });
-setInterval(() => {
-  if (live.state === "lost") showLine();
-}, 1000);
+setInterval(showLine, 10_000);
 
 function showWaiting(number) {
   text(waiting, number > 0 ? String(number) : "");

@@ -16,10 +16,10 @@ let watchdog = 0;
 export const live = {
   /** connecting, live, lost, off */
   state: "off",
-  /** Wall clock of the next attempt while the line is lost. */
-  retryAt: 0,
   /** Event time that the pipeline has reached, milliseconds. */
   now: NaN,
+  /** This clock's time of when that moved last. */
+  advancedAt: Date.now(),
 
   /** Calls back for each event of a name (`state` for the line itself) until the signal aborts. */
   on(name, callback, signal) {
@@ -73,7 +73,6 @@ function lost() {
   clearTimeout(watchdog);
   const wait = Math.min(waitMaxMilliseconds, 1000 * 2 ** attempt) * (0.75 + Math.random() / 2);
   attempt += 1;
-  live.retryAt = Date.now() + wait;
   change("lost");
   timer = setTimeout(live.start, wait);
 }
@@ -114,7 +113,10 @@ function take(block) {
   }
   if (name === "hello" || name === "fleet") {
     const time = Date.parse(value.time);
-    if (Number.isFinite(time)) live.now = time;
+    if (Number.isFinite(time) && time !== live.now) {
+      live.now = time;
+      live.advancedAt = Date.now();
+    }
   }
   if (name === "hello") {
     attempt = 0;
