@@ -203,6 +203,21 @@ class DashboardTest(unittest.TestCase):
         page.keyboard.press("ArrowRight")
         expect(page.locator(".tip")).to_be_visible()
 
+    def test_focus_outlives_live_updates(self):
+        for name, target in (
+            ("twin", ".neighbours a"),
+            ("fleet", ".risk a"),
+            ("graph", ".edges a"),
+            ("pipeline", "summary"),
+        ):
+            page = self.open(name)
+            with self.subTest(page=name):
+                expect(page.locator(target).first).to_be_visible()
+                page.locator(target).first.focus()
+                before = page.evaluate("document.activeElement.innerText")
+                page.wait_for_timeout(5_000)
+                self.assertEqual(page.evaluate("document.activeElement.innerText"), before)
+
     def test_no_rule_of_accessibility_is_broken(self):
         for theme in ("light", "dark"):
             # The checker is a script of ours, which the page itself would not allow.

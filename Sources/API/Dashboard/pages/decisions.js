@@ -1,4 +1,4 @@
-import { h, replace } from "../parts/dom.js";
+import { h, renew, replace } from "../parts/dom.js";
 import { get, path } from "../parts/api.js";
 import { live } from "../parts/live.js";
 import {
@@ -159,9 +159,11 @@ class DecisionsPage {
       effects.actions ? `expected ${duration(effects.leadSecondsExpectedMean)}` : "",
     );
     figures.error.set(percent(effects.utilisationErrorMean, 1));
-    replace(
+    renew(
       this.waitingPlace,
-      waiting.length > 0 &&
+      waiting.map((event) => event.id),
+      () =>
+        waiting.length > 0 &&
         section(
           "Wait for approval",
           { note: plural(waiting.length, "proposal") },

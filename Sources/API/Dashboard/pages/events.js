@@ -1,4 +1,4 @@
-import { h, replace } from "../parts/dom.js";
+import { h, renew, replace } from "../parts/dom.js";
 import { get, path, send } from "../parts/api.js";
 import { live } from "../parts/live.js";
 import { at, moment, number, relative, when, duration } from "../parts/format.js";
@@ -55,19 +55,16 @@ class EventsPage {
 
   draw() {
     const now = live.now;
-    const key = `${Math.floor(now / 60_000)} ${JSON.stringify(this.items)}`;
-    if (key === this.drawn) return;
-    this.drawn = key;
+    const minute = Math.floor(now / 60_000);
     const isAhead = (event) => !event.cancelled && !(at(event.end) < now);
     const ahead = this.items.filter(isAhead);
     const past = this.items.filter((event) => !isAhead(event)).reverse();
-    replace(
-      this.ahead,
+    renew(this.ahead, [minute, ahead], () =>
       ahead.length === 0
         ? empty("Nothing is planned", "Announce what you know of before it happens.")
         : this.table(ahead, now),
     );
-    replace(this.past, past.length === 0 ? empty("None yet") : this.table(past.slice(0, 100), now));
+    renew(this.past, past, () => (past.length === 0 ? empty("None yet") : this.table(past.slice(0, 100), now)));
   }
 
   table(items, now) {

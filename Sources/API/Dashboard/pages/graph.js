@@ -1,4 +1,4 @@
-import { h, replace, text, color } from "../parts/dom.js";
+import { h, replace, text, color, Keyed } from "../parts/dom.js";
 import { get, path } from "../parts/api.js";
 import { live } from "../parts/live.js";
 import { number, percent, plural, signed, duration } from "../parts/format.js";
@@ -91,7 +91,12 @@ class GraphPage {
       h("span", null, h("i", { class: "key dash" }), "crosses localities"),
     );
     this.panel = h("div", { class: "stack", "aria-live": "polite" });
-    this.edgeList = h("div");
+    this.edgeList = h("ul", { class: "edges" });
+    this.edgeLines = new Keyed(
+      this.edgeList,
+      (edge) => JSON.stringify([edge.source, edge.target]),
+      (edge) => this.edgeLine(edge),
+    );
     this.note = h("span");
     const places = [...new Set(this.nodes.map((node) => node.locality).filter(Boolean))].sort();
     replace(
@@ -146,7 +151,7 @@ class GraphPage {
       `${plural(this.nodes.length, "twin")}, ${plural(this.edges.length, "call path")}${this.truncated ? ", the heaviest" : ""}. ` +
         "Colour is the highest use expected within 30 minutes; size is traffic.",
     );
-    this.drawEdgeList();
+    this.edgeLines.update(this.edges.slice(0, 12));
     this.draw();
   }
 
@@ -551,31 +556,18 @@ class GraphPage {
     }
   }
 
-  drawEdgeList() {
-    replace(
-      this.edgeList,
-      h(
-        "ul",
-        { class: "edges" },
-        this.edges
-          .slice(0, 12)
-          .map((edge) =>
-            h(
-              "li",
-              null,
-              h(
-                "span",
-                { class: "edge-ends" },
-                h("a", { href: twinLink(edge.source) }, edge.source),
-                " → ",
-                h("a", { href: twinLink(edge.target) }, edge.target),
-              ),
-              h("span", { class: "num muted" }, edge.latencySeconds > 0 && duration(edge.latencySeconds)),
-              h("span", { class: "num" }, `${number(edge.rate)}/s`),
-            ),
-          ),
-      ),
-    );
+  edgeLine(edge) {
+    const took = h("span", { class: "num muted" });
+    const rate = h("span", { class: "num" });
+    const from = h("a", { href: twinLink(edge.source) }, edge.source);
+    const to = h("a", { href: twinLink(edge.target) }, edge.target);
+    return {
+      node: h("li", null, h("span", { class: "edge-ends" }, from, " → ", to), took, rate),
+      update: (now) => {
+        text(took, now.latencySeconds > 0 ? duration(now.latencySeconds) : "");
+        text(rate, `${number(now.rate)}/s`);
+      },
+    };
   }
 }
 

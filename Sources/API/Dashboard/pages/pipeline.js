@@ -1,4 +1,4 @@
-import { h, replace, text } from "../parts/dom.js";
+import { h, Keyed, renew, replace, text } from "../parts/dom.js";
 import { get, path } from "../parts/api.js";
 import { live } from "../parts/live.js";
 import { at, count, duration, moment, plural, second, unknown, when } from "../parts/format.js";
@@ -27,7 +27,7 @@ export async function pipeline({ root, signal, me }) {
 
 class PipelinePage {
   constructor(signal, me) {
-    Object.assign(this, { signal, me, openStages: new Set() });
+    Object.assign(this, { signal, me });
   }
 
   async read() {
@@ -51,7 +51,12 @@ class PipelinePage {
       clients: new Stat("Live listeners"),
     };
     this.stages = h("ol", { class: "flow" });
-    this.tables = h("div", { class: "stack" });
+    this.tables = h("div");
+    this.partitionParts = new Keyed(
+      this.tables,
+      (stage) => stage.stage,
+      (stage) => this.partitions(stage),
+    );
     this.topics = h("div", { class: "scroll" });
     this.lettersPlace = h("div");
     this.auditPlace = h("div");
@@ -123,10 +128,7 @@ class PipelinePage {
       this.stages,
       flow.filter((name) => byName.has(name)).map((name) => this.stage(byName.get(name))),
     );
-    replace(
-      this.tables,
-      state.stages.map((stage) => this.partitions(stage)),
-    );
+    this.partitionParts.update(state.stages);
     replace(
       this.topics,
       h(
@@ -175,74 +177,52 @@ class PipelinePage {
     );
   }
 
+  /** The partitions of a stage, folded; they stay as open as somebody left them. */
   partitions(stage) {
-    const open = this.openStages;
-    const details = h(
-      "details",
-      {
-        open: open.has(stage.stage),
-        ontoggle: (event) => open[event.target.open ? "add" : "delete"](stage.stage),
-      },
-      h(
-        "summary",
+    const about = h("span", { class: "muted" });
+    const rows = h("tbody");
+    return {
+      node: h(
+        "details",
         null,
-        stage.stage,
-        h("span", { class: "muted" }, ` ${plural(stage.partitions.length, "partition")}`),
+        h("summary", null, stage.stage, " ", about),
+        h("table", null, columns("Partition", ">Committed", ">End", ">Behind"), rows),
       ),
-      h(
-        "table",
-        null,
-        columns("Partition", ">Committed", ">End", ">Behind"),
-        h(
-          "tbody",
-          null,
-          stage.partitions.map((one) =>
+      update: ({ partitions }) => {
+        text(about, plural(partitions.length, "partition"));
+        const line = (one) => [`${one.topic} ${one.partition}`, count(one.committed), count(one.end), count(one.lag)];
+        renew(rows, partitions, () =>
+          partitions.map((one) =>
             h(
               "tr",
               null,
-              h("td", null, `${one.topic} ${one.partition}`),
-              h("td", { class: "num" }, count(one.committed)),
-              h("td", { class: "num" }, count(one.end)),
-              h("td", { class: "num" }, count(one.lag)),
+              line(one).map((value, column) => h("td", { class: column > 0 && "num" }, value)),
             ),
           ),
-        ),
-      ),
-    );
-    return details;
+        );
+      },
+    };
   }
 
   drawLetters() {
     const { items, total } = this.letters;
-    const key = `${total} ${items[0]?.id}`;
-    if (key === this.drawnLetters) return;
-    this.drawnLetters = key;
-    if (items.length === 0) return replace(this.lettersPlace, empty("No dead letters", "Every record was understood."));
-    replace(
-      this.lettersPlace,
-      h(
+    renew(this.lettersPlace, [total, items[0]?.id], () => {
+      if (items.length === 0) return empty("No dead letters", "Every record was understood.");
+      const rows = items.map((letter) =>
+        h(
+          "tr",
+          null,
+          h("td", null, letter.reason),
+          h("td", { class: "nowrap muted" }, `${letter.topic} ${letter.partition} @ ${letter.offset}`),
+          h("td", null, h("code", { class: "raw" }, readable(letter.value))),
+        ),
+      );
+      return h(
         "div",
         { class: "scroll" },
-        h(
-          "table",
-          null,
-          columns("Why", "From", "What it was"),
-          h(
-            "tbody",
-            null,
-            items.map((letter) =>
-              h(
-                "tr",
-                null,
-                h("td", null, letter.reason),
-                h("td", { class: "nowrap muted" }, `${letter.topic} ${letter.partition} @ ${letter.offset}`),
-                h("td", null, h("code", { class: "raw" }, readable(letter.value))),
-              ),
-            ),
-          ),
-        ),
-      ),
-    );
+        h("table", null, columns("Why", "From", "What it was"), h("tbody", null, rows)),
+      );
+    });
   }
 
   async readAudit() {

@@ -1,4 +1,4 @@
-import { h, replace, text } from "../parts/dom.js";
+import { h, Keyed, renew, replace, text } from "../parts/dom.js";
 import { get, path } from "../parts/api.js";
 import { live } from "../parts/live.js";
 import {
@@ -31,7 +31,7 @@ import {
 } from "../parts/ui.js";
 import { twinLink, twinState, units, heat } from "../parts/twinbits.js";
 import { TwinChart } from "../parts/chart.js";
-import { orderButtons } from "../parts/orders.js";
+import { answerButtons, orderButtons } from "../parts/orders.js";
 
 /** One twin: what came, what is expected, what was decided and why. */
 export async function twin({ root, params, signal, me }) {
@@ -80,12 +80,15 @@ class TwinPage {
     const now = at(this.twin.time);
     const known = this.history.at(-1)?.time;
     const from = new Date(known ? known + 1 : now - this.range).toISOString();
-    const [forecast, history, events, accuracy] = await Promise.all([
+    const asked = this.twin.decision?.data.proposal;
+    const [forecast, history, events, accuracy, waiting] = await Promise.all([
       get(this.url("forecast"), { metric }, signal),
       get(this.url("history"), { metric, from }, signal),
       get(path("events"), { from: new Date(now - this.range).toISOString(), limit: 100 }, signal),
       get(this.url("accuracy"), { metric, horizonSeconds: this.before }, signal),
+      asked ? get(path("proposals"), { limit: 1000 }, signal) : { items: [] },
     ]);
+    this.proposal = waiting.items.some((event) => event.data.proposal === asked) ? asked : null;
     Object.assign(this, { forecast, events: events.items, accuracy });
     const last = known ?? -Infinity;
     const fresh = history.points
@@ -95,7 +98,7 @@ class TwinPage {
   }
 
   /** Reads everything anew, for another metric or range. */
-  async renew() {
+  async reload() {
     this.history = [];
     await this.read();
     if (!this.signal.aborted) this.draw();
@@ -118,9 +121,9 @@ class TwinPage {
     };
     this.state = h("span", { class: "tags" });
     this.chart = new TwinChart(`Demand, forecast and capacity of ${twin.resource}`, (time) => this.look(time));
-    this.places = Object.fromEntries(
-      ["why", "decisions", "actions", "drift", "neighbours", "orders"].map((name) => [name, h("div")]),
-    );
+    this.places = Object.fromEntries(["why", "actions", "drift", "orders"].map((name) => [name, h("div")]));
+    this.beside = [neighbours("calledBy", "Called by"), neighbours("calls", "Calls")];
+    this.alone = h("p", { class: "note" }, "No calls seen.");
     replace(
       root,
       head(
@@ -146,7 +149,8 @@ class TwinPage {
           section(
             "Neighbours",
             { controls: h("a", { href: `#/graph?around=${encodeURIComponent(twin.resource)}` }, "Graph") },
-            this.places.neighbours,
+            this.beside.map((one) => one.node),
+            this.alone,
           ),
           section("Drift", {}, this.places.drift),
         ),
@@ -181,16 +185,16 @@ class TwinPage {
 
   controls() {
     const { twin, accuracy } = this;
-    const renew = (change) => (value) => {
+    const reload = (change) => (value) => {
       change(value);
-      this.renew();
+      this.reload();
     };
     return [
       twin.metrics.length > 1 &&
         select(
           twin.metrics.map((one) => [one.metric, words(one.metric.replaceAll("_", " "))]),
           this.metric || twin.metric,
-          renew((value) => {
+          reload((value) => {
             this.metric = value;
           }),
           "Metric",
@@ -202,7 +206,7 @@ class TwinPage {
             ...accuracy.horizons.map((seconds) => [String(seconds), `expected ${duration(seconds)} before`]),
           ],
           this.before,
-          renew((value) => {
+          reload((value) => {
             this.before = value;
           }),
           "Compare with what was expected",
@@ -216,7 +220,7 @@ class TwinPage {
           ["24", "24 h"],
         ],
         String(this.range / hours),
-        renew((value) => {
+        reload((value) => {
           this.range = Number(value) * hours;
         }),
       ),
@@ -257,13 +261,12 @@ class TwinPage {
     const { twin, figures, forecast, accuracy } = this;
     const now = at(twin.time);
     const [label, tone, title] = twinState(twin);
-    replace(
-      this.state,
+    renew(this.state, [twin.locality, twin.class, twin.tags, twin.policy, label], () => [
       [twin.locality, twin.class].filter(Boolean).map((name) => badge(name)),
       Object.entries(twin.tags).map(([name, value]) => badge(`${name}: ${value}`)),
       twin.policy && h("a", { class: "badge", href: `#/policies/${encodeURIComponent(twin.policy)}` }, twin.policy),
       badge(label, tone, title),
-    );
+    ]);
     figures.level.set(number(forecast.level), forecast.metric.replaceAll("_", " "));
     const use = twin.risk?.utilisation;
     figures.use.set(
@@ -362,8 +365,8 @@ class TwinPage {
   drawLists(now) {
     const { twin, places } = this;
     const { decision } = this.past ?? twin;
-    replace(
-      places.why,
+    const ago = decision && `${when(decision.time, now)}, ${relative(decision.time, now)}. `;
+    renew(places.why, [decision?.id, ago, this.past?.time, this.proposal], () => [
       this.past &&
         h(
           "p",
@@ -378,63 +381,50 @@ class TwinPage {
             h(
               "p",
               { class: "small muted" },
-              `${when(decision.time, now)}, ${relative(decision.time, now)}. `,
+              ago,
               h("a", { href: `#/decisions/${encodeURIComponent(decision.id)}` }, "How it came about"),
             ),
+            this.proposal &&
+              !this.past &&
+              h(
+                "div",
+                { class: "controls answer" },
+                h("span", null, `It waits for approval: ${decision.data.current} → ${decision.data.desired}`),
+                answerButtons(this.proposal, this.me, () => this.refresh()),
+              ),
           ]
         : this.past
           ? empty("None is remembered from then")
           : empty("No decision yet", "No policy matches this twin, or it has no forecast."),
+    ]);
+    renew(places.actions, twin.actions, () =>
+      twin.actions.length === 0 ? empty("No action yet") : actionTable(twin.actions, now),
     );
-    replace(places.actions, twin.actions.length === 0 ? empty("No action yet") : actionTable(twin.actions, now));
-    replace(places.neighbours, twin.neighbours.length === 0 ? empty("No calls seen") : neighbours(twin.neighbours));
-    replace(
-      places.drift,
-      twin.drift.length === 0
-        ? h("p", { class: "note" }, "It behaves as its model knows it.")
-        : h(
-            "ul",
-            { class: "feed" },
-            twin.drift
-              .slice(0, 6)
-              .map(({ data, time }) =>
-                h(
-                  "li",
-                  null,
-                  h("time", { title: moment(time) }, hour(time)),
-                  h(
-                    "p",
-                    null,
-                    `${words(data.kind)} of ${data.metric.replaceAll("_", " ")}`,
-                    h("span", { class: "muted" }, data.retrainRequested ? ", retrained" : ""),
-                  ),
-                ),
-              ),
-          ),
+    for (const { direction, part, node } of this.beside) {
+      const some = twin.neighbours.filter((one) => one.direction === direction).slice(0, 8);
+      part.update(some);
+      node.hidden = some.length === 0;
+    }
+    this.alone.hidden = twin.neighbours.length > 0;
+    renew(places.drift, twin.drift, () =>
+      feed(
+        "It behaves as its model knows it.",
+        twin.drift.map(({ data, time }) => [
+          time,
+          `${words(data.kind)} of ${data.metric.replaceAll("_", " ")}`,
+          data.retrainRequested ? ", retrained" : "",
+        ]),
+      ),
     );
-    replace(
-      places.orders,
-      twin.orders.length === 0
-        ? h("p", { class: "note" }, "Nobody has given any.")
-        : h(
-            "ul",
-            { class: "feed" },
-            twin.orders
-              .slice(0, 6)
-              .map((order) =>
-                h(
-                  "li",
-                  null,
-                  h("time", { title: moment(order.time) }, hour(order.time)),
-                  h(
-                    "p",
-                    null,
-                    `${words(order.verb)}${order.value ? ` ${order.value}` : ""}, ${order.status}`,
-                    order.owner && h("span", { class: "muted" }, ` by ${order.owner}`),
-                  ),
-                ),
-              ),
-          ),
+    renew(places.orders, twin.orders, () =>
+      feed(
+        "Nobody has given any.",
+        twin.orders.map((order) => [
+          order.time,
+          `${words(order.verb)}${order.value ? ` ${order.value}` : ""}, ${order.status}`,
+          order.owner ? ` by ${order.owner}` : "",
+        ]),
+      ),
     );
   }
 }
@@ -470,32 +460,48 @@ function actionTable(actions, now) {
   );
 }
 
-function neighbours(list) {
-  const group = (direction, title) => {
-    const some = list.filter((one) => one.direction === direction).slice(0, 8);
-    return (
-      some.length > 0 &&
-      h(
-        "div",
-        { class: "neighbours" },
-        h("h3", null, title),
+/** A short list of what happened, or a word that nothing did. */
+function feed(nothing, entries) {
+  if (entries.length === 0) return h("p", { class: "note" }, nothing);
+  return h(
+    "ul",
+    { class: "feed" },
+    entries
+      .slice(0, 6)
+      .map(([time, what, more]) =>
         h(
-          "ul",
+          "li",
           null,
-          some.map((one) => {
-            const bar = h("i", { class: "share" });
-            bar.style.width = `${(one.share ?? 0) * 100}%`;
-            return h(
-              "li",
-              null,
-              h("a", { href: twinLink(one.resource) }, one.resource),
-              h("span", { class: "share-track", "aria-hidden": "true" }, bar),
-              h("span", { class: "num" }, `${number(one.rate)}/s`),
-            );
-          }),
+          h("time", { title: moment(time) }, hour(time)),
+          h("p", null, what, h("span", { class: "muted" }, more)),
         ),
-      )
-    );
-  };
-  return [group("calledBy", "Called by"), group("calls", "Calls")];
+      ),
+  );
+}
+
+/** Those who call a twin, or whom it calls, with their share of its traffic. */
+function neighbours(direction, title) {
+  const list = h("ul");
+  const part = new Keyed(
+    list,
+    (one) => one.resource,
+    (one) => {
+      const bar = h("i", { class: "share" });
+      const rate = h("span", { class: "num" });
+      return {
+        node: h(
+          "li",
+          null,
+          h("a", { href: twinLink(one.resource) }, one.resource),
+          h("span", { class: "share-track", "aria-hidden": "true" }, bar),
+          rate,
+        ),
+        update: (now) => {
+          bar.style.width = `${(now.share ?? 0) * 100}%`;
+          text(rate, `${number(now.rate)}/s`);
+        },
+      };
+    },
+  );
+  return { direction, part, node: h("div", { class: "neighbours" }, h("h3", null, title), list) };
 }

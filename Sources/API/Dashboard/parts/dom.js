@@ -27,6 +27,14 @@ export const replace = (node, ...children) => {
   return node;
 };
 
+/** Fills a place anew only where what it shows has changed, so that focus and selection outlive live updates. */
+export const renew = (place, shown, make) => {
+  const key = JSON.stringify(shown);
+  if (place.shown === key) return;
+  place.shown = key;
+  replace(place, make());
+};
+
 /** Sets text only where it differs, so that nothing is announced or laid out anew without need. */
 export const text = (node, value) => {
   if (node.textContent !== value) node.textContent = value;
@@ -43,6 +51,7 @@ export class Keyed {
 
   update(items) {
     const seen = new Set();
+    const focused = this.container.contains(document.activeElement) ? document.activeElement : null;
     let place = this.container.firstChild;
     for (const item of items) {
       const key = this.key(item);
@@ -62,6 +71,8 @@ export class Keyed {
       part.node.remove();
       this.parts.delete(key);
     }
+    // An element that changes its place loses the focus.
+    if (focused?.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
   }
 }
 
