@@ -32,4 +32,63 @@ struct RecordedTraceTests {
             #expect(score.coverage[2] > 0.85 && score.coverage[4] > 0.95, "\(score.metric): \(score.coverage)")
         }
     }
+
+    /// Rows of the first few series of a trace, at least `rowsMin` of them.
+    private func rows(of name: String, rowsMin: Int) throws -> [(time: Int, series: Substring, value: Substring)] {
+        let text = String(decoding: try suite.scratch.read("\(try #require(traces))/\(name).csv.gz"), as: UTF8.self)
+        var counts: [Substring: Int] = [:]
+        let all = text.split(separator: "\n").dropFirst().compactMap { line -> (Int, Substring, Substring)? in
+            guard let first = line.firstIndex(of: ","), let last = line.lastIndex(of: ","), first < last,
+                let time = Int(line[..<first])
+            else { return nil }
+            let series = line[line.index(after: first)..<last]
+            counts[series, default: 0] += 1
+            return (time, series, line[line.index(after: last)...])
+        }
+        var chosen: Set<Substring> = []
+        var count = 0
+        for series in counts.keys.sorted() where count < rowsMin {
+            chosen.insert(series)
+            count += counts[series] ?? 0
+        }
+        return all.filter { chosen.contains($0.1) }
+    }
+
+    @Test(
+        "nothing that is stamped up to a cut depends on what comes after it: forecasts, decisions, drifts",
+        arguments: [("cluster_google_ali_5m", 12_000), ("drift_kpi_5m", 12_000), ("web_msft_ingress_1m", 10_000)])
+    func noLeak(name: String, rowsMin: Int) throws {
+        guard access("\(try #require(traces))/\(name).csv.gz", R_OK) == 0 else { return }
+        let rows = try rows(of: name, rowsMin: rowsMin)
+        let times = rows.map(\.time).sorted()
+        let cut = times[times.count * 6 / 10]
+        var random = Random(seed: 17)
+        let values = rows.compactMap { Double($0.value) }
+        let range = (values.min() ?? 0)...(values.max() ?? 1)
+        let policies = try suite.scratch.write(
+            "\(name).yaml", "policies: [{name: all, mode: act, capacityPerReplica: \(max(range.upperBound / 20, 1e-6))}]")
+        for isTampered in [false, true] {
+            var text = "timestamp,resource,metric,value\n"
+            for row in rows {
+                guard isTampered, row.time > cut else {
+                    text += "\(row.time),\(row.series),\(row.value)\n"
+                    continue
+                }
+                if Bool.random(using: &random) { continue }
+                text += "\(row.time),\(row.series),\(Double.random(in: range, using: &random))\n"
+            }
+            let file = try suite.scratch.write("\(name)-\(isTampered).csv", text)
+            try suite.run(file, to: "\(name)-\(isTampered)") { $0.policies = policies }
+        }
+        for result in results {
+            func before(_ isTampered: Bool) throws -> [String] {
+                try suite.lines("\(name)-\(isTampered)/\(result)").dropFirst().filter { line in
+                    (line.split(separator: ",").first.flatMap { Int($0) } ?? .max) <= cut
+                }
+            }
+            let honest = try before(false)
+            #expect(honest.count > (result == "drift.csv" ? 0 : 1_000), "\(name): \(result) says nothing")
+            #expect(try before(true) == honest, "\(name): \(result)")
+        }
+    }
 }
