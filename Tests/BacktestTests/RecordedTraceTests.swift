@@ -65,8 +65,9 @@ struct RecordedTraceTests {
         var random = Random(seed: 17)
         let values = rows.compactMap { Double($0.value) }
         let range = (values.min() ?? 0)...(values.max() ?? 1)
+        let capacity = max(range.upperBound / 20, 1e-6)
         let policies = try suite.scratch.write(
-            "\(name).yaml", "policies: [{name: all, mode: act, capacityPerReplica: \(max(range.upperBound / 20, 1e-6))}]")
+            "\(name).yaml", "policies: [{name: all, mode: act, capacityPerReplica: \(capacity)}]")
         for isTampered in [false, true] {
             var text = "timestamp,resource,metric,value\n"
             for row in rows {

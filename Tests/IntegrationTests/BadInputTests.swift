@@ -158,7 +158,7 @@ struct BadInputTests {
 
     private static func check(_ records: [BadRecord], _ run: PipelineRun, _ findings: Findings) throws {
         let offsets = try write(records, to: run)
-        let verdict = try run.finish(run.feed(seconds: 0.1), secondsMax: 120)
+        let verdict = try run.finish(run.feed(seconds: 0.1))
         run.report("bad input", verdict)
         guard let contents = run.contents else { throw Trouble("nothing was read back") }
         let letters = letters(contents)

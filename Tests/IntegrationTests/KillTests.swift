@@ -17,10 +17,14 @@ struct PipelineOverBrokerTests {
             let run = try PipelineRun(kind, seed: seed, records: 6_000)
             try run.fleet.start()
             let feeder = run.feed(seconds: 70)
-            while run.kills < 30 {
+            var stall: UInt32 = 150
+            // More than thirty if none of them has hit between output and commit.
+            while run.kills < 30 || (run.kills < 45 && !feeder.isDone && stall > 150) {
                 // Mostly singly, sometimes in a burst.
                 try run.pause(seconds: run.random.chance(0.2) ? 0 : run.random.unit() * 4)
-                try run.killOne(pauseSecondsMax: 1)
+                try run.killOne(pauseSecondsMax: 1, stallMilliseconds: stall)
+                // A slow machine needs more time to get there.
+                if run.kills % 10 == 0 { stall = try run.hasRepeats() ? 150 : stall + 300 }
             }
             let verdict = try run.finish(feeder)
             run.report("kills", verdict)

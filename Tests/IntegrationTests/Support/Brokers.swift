@@ -10,12 +10,13 @@ protocol TestBroker: AnyObject {
     func interrupt() throws
     /// Makes it reachable again, with all that it had.
     func resume() throws
-    /// Makes it answer late for a moment, so that whoever is killed then has sent outputs and not committed.
-    func stall(_ body: () -> Void)
+    /// Makes it answer late for so long before `body`, so that whoever is killed there has sent outputs and not
+    /// committed.
+    func stall(milliseconds: UInt32, _ body: () -> Void)
 }
 
 extension TestBroker {
-    func stall(_ body: () -> Void) { body() }
+    func stall(milliseconds: UInt32, _ body: () -> Void) { body() }
 
     /// For a test's own clients.
     var properties: KafkaProperties { ["bootstrap.servers": bootstrapServers, "fetch.wait.max.ms": "20"] }
@@ -86,9 +87,9 @@ final class TansuTestBroker: TestBroker {
     }
 
     /// What is sent meanwhile waits in the sockets, and is taken even from those that have died.
-    func stall(_ body: () -> Void) {
+    func stall(milliseconds: UInt32, _ body: () -> Void) {
         process.send(SIGSTOP)
-        usleep(150_000)
+        usleep(milliseconds * 1_000)
         body()
         process.send(SIGCONT)
     }

@@ -57,6 +57,8 @@ final class Fleet {
             // A killed worker's partitions are given away after this; the tests' pace depends on it.
             "--kafka", "session.timeout.ms=4500", "--kafka", "heartbeat.interval.ms=800",
             "--loop-revoke-timeout-milliseconds", "2000",
+            // A request to join whose answer a broker forgets is repeated after the longest time between polls.
+            "--kafka", "max.poll.interval.ms=15000", "--loop-flush-timeout-milliseconds", "12000",
             "--partitions", "\(layout[.observations])", "--topics-telemetry-partitions", "\(layout[.telemetry])",
             "--clock", "event", "--snapshots-url", "file://\(directory.path)/snapshots",
             "--loop-commit-interval-milliseconds", "100", "--loop-snapshot-interval-milliseconds", "2500",

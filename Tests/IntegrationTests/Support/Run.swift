@@ -80,44 +80,59 @@ final class PipelineRun {
     }
 
     /// Kills one random worker and brings it back after a random pause below `pauseSecondsMax`.
-    func killOne(pauseSecondsMax: Double) throws {
+    /// - Parameter stallMilliseconds: how long the broker hangs before some of the kills.
+    func killOne(pauseSecondsMax: Double, stallMilliseconds: UInt32 = 150) throws {
         let victims = fleet.running
         guard !victims.isEmpty else { return }
         let victim = victims[random.int(0...(victims.count - 1))]
         // Between output and commit lie a few milliseconds; a broker that is slow now and then makes them many.
-        if random.chance(0.4) { broker.stall { fleet.kill(victim) } } else { fleet.kill(victim) }
+        if random.chance(0.4) {
+            broker.stall(milliseconds: stallMilliseconds) { fleet.kill(victim) }
+        } else {
+            fleet.kill(victim)
+        }
         kills += 1
         try pause(seconds: random.unit() * pauseSecondsMax)
         try fleet.start(victim)
     }
 
-    /// Waits until all that was fed has passed all stages, stops everything, and compares.
-    func finish(
-        _ feeder: StreamFeeder, stages: [StageName] = StageName.allCases, secondsMax: Double = 150
-    ) throws -> Verdict {
-        let end = monotonicSeconds() + secondsMax
-        func wait(_ what: String, _ isDone: () throws -> Bool) throws {
-            while try !isDone() {
-                guard monotonicSeconds() < end else { throw Trouble("waited in vain for \(what)\(excerpts())") }
-                try pause(seconds: 0.25)
+    /// True once somebody has written again what stood there already.
+    func hasRepeats() throws -> Bool { try TopicContents(broker, layout: layout).hasRepeats }
+
+    /// Asks until `look` has nothing more to wait for. It gives what must change while something is on its way; what
+    /// does not change for long is waited for in vain, however slow the machine is.
+    private func wait<Sight: Equatable>(_ what: String, _ look: () throws -> (isDone: Bool, sight: Sight)) throws {
+        var moved = monotonicSeconds()
+        var last: Sight?
+        while true {
+            let (isDone, sight) = try look()
+            if isDone { return }
+            if sight != last { moved = monotonicSeconds() }
+            last = sight
+            guard monotonicSeconds() - moved < Self.restSecondsMax else {
+                throw Trouble("waited in vain for \(what), last seen: \(sight)\(excerpts())")
             }
+            try pause(seconds: 0.25)
         }
-        try wait("the feed") { feeder.isDone }
+    }
+
+    private static let restSecondsMax = 90.0
+
+    /// Waits until all that was fed has passed all stages, stops everything, and compares.
+    func finish(_ feeder: StreamFeeder, stages: [StageName] = StageName.allCases) throws -> Verdict {
+        try wait("the feed") { (feeder.isDone, feeder.written) }
         if let failure = feeder.failure { throw Trouble("the feed failed: \(failure)") }
-        var last: GroupLag?
         try wait("the normalizers to take everything") {
-            try GroupLag(broker, layout: layout, stages: [.normalizer], incarnations: fleet.incarnations).total == 0
+            let lag = try GroupLag(
+                broker, layout: layout, stages: [.normalizer], incarnations: fleet.incarnations)
+            return (lag.total == 0, lag.byStage)
         }
         var faults = fleet.stop([.normalizer])
-        do {
-            try wait("the groups to catch up") {
-                let lag = try GroupLag(broker, layout: layout, incarnations: fleet.incarnations)
-                let isQuiet = lag.total == 0 && lag.ends == last?.ends
-                last = lag
-                return isQuiet
-            }
-        } catch let trouble as Trouble {
-            throw Trouble("\(trouble); lag \(last?.byStage ?? [:])")
+        var last: GroupLag?
+        try wait("the groups to catch up") {
+            let lag = try GroupLag(broker, layout: layout, incarnations: fleet.incarnations)
+            defer { last = lag }
+            return (lag.total == 0 && lag.ends == last?.ends, lag.byStage)
         }
         faults += fleet.stop()
         let rest = try GroupLag(broker, layout: layout, incarnations: fleet.incarnations)

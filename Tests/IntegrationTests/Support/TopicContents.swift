@@ -1,4 +1,5 @@
 import Kafka
+import Messages
 import Simulation
 import StageKit
 import Topology
@@ -55,6 +56,22 @@ struct TopicContents: Sendable {
     }
 
     subscript(partition: TopicPartition) -> [SimulatedLog.Stored] { records[partition] ?? [] }
+
+    /// True if a frame holds entries that an earlier one of its sender already had.
+    var hasRepeats: Bool {
+        records.contains { partition, records in
+            guard Oracle.frameTopics.contains(partition.topic) else { return false }
+            var last: [TaskID: TwinCore.Sequence] = [:]
+            return records.contains { record in
+                guard let frame = record.value.flatMap({ Oracle.entries(of: $0) }), !frame.entries.isEmpty else {
+                    return false
+                }
+                let (sender, before) = (frame.header.sender, last[frame.header.sender] ?? .none)
+                last[sender] = max(before, frame.header.last)
+                return frame.header.first <= before
+            }
+        }
+    }
 
     /// The same with one record gone, as if a broker had lost it.
     func losing(_ partition: TopicPartition, at index: Int) -> TopicContents {
