@@ -156,7 +156,7 @@ class DecisionsPage {
     figures.failed.set(count(effects.failed), "", effects.failed > 0 ? "danger" : "");
     figures.lead.set(
       duration(effects.leadSecondsMean),
-      effects.actions ? `expected ${duration(effects.leadSecondsExpectedMean)}` : "",
+      effects.leadSecondsExpectedMean === null ? "" : `expected ${duration(effects.leadSecondsExpectedMean)}`,
     );
     figures.error.set(percent(effects.utilisationErrorMean, 1));
     renew(

@@ -4,6 +4,7 @@ import { live } from "../parts/live.js";
 import { count, money, moment, number, percent, plural, when, date, hour } from "../parts/format.js";
 import { ask, badge, columns, empty, failure, field, head, load, section, throttle, toast } from "../parts/ui.js";
 import { LinesChart } from "../parts/chart.js";
+import { pauseButtons } from "../parts/orders.js";
 
 /** Policies: read, changed, tried against the past, applied, taken back. */
 export async function policies({ root, params, signal, me }) {
@@ -241,6 +242,7 @@ class Editor {
       },
       this.entry.version === null ? "Create" : "Apply",
     );
+    this.pausing = h("span", { class: "controls" }, pauseButtons({ policy: this.name }, this.me));
     this.withdraw = h("button", { class: "button", onclick: () => this.remove() }, "Withdraw");
     this.discard = h(
       "button",
@@ -274,7 +276,7 @@ class Editor {
       { class: "stack" },
       section(
         this.name,
-        { note: this.subtitle, controls: [mayWrite && this.withdraw, this.discard, this.apply] },
+        { note: this.subtitle, controls: [this.pausing, mayWrite && this.withdraw, this.discard, this.apply] },
         h(
           "div",
           { class: "editor" },
@@ -325,7 +327,7 @@ class Editor {
 
   drawHead() {
     const { version, written, rejected } = this.entry;
-    this.withdraw.hidden = version === null;
+    this.withdraw.hidden = this.pausing.hidden = version === null;
     replace(
       this.subtitle,
       version === null ? "not written yet" : `version ${count(version)}, written ${when(written, Date.now())}`,

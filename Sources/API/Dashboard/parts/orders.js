@@ -9,7 +9,7 @@ import { ask, field, toast } from "./ui.js";
 export const mayOrder = (me) => me.role === "operator" || me.role === "admin";
 
 /** Sends a command and says so. */
-export async function command(body, done) {
+async function command(body, done) {
   try {
     await send("POST", path("commands"), body);
     toast(done);
@@ -18,24 +18,30 @@ export async function command(body, done) {
   }
 }
 
-/** Pause, resume and set for one twin. */
-export function orderButtons(resource, me, then) {
+/** Pause and resume for a subject: `{resource}` or `{policy}`. */
+export function pauseButtons(subject, me, then = () => {}) {
   if (!mayOrder(me)) return null;
-  const simple = (verb, title, done) =>
+  const [name] = Object.values(subject);
+  const button = (verb, title, done) =>
     h(
       "button",
       {
         class: "button",
         onclick: async () => {
-          await command({ verb, resource }, done);
+          await command({ verb, ...subject }, `Scaling of ${name} ${done}`);
           then();
         },
       },
       title,
     );
+  return [button("pause", "Pause", "pauses"), button("resume", "Resume", "goes on")];
+}
+
+/** Everything that may be ordered for one twin. */
+export function orderButtons(resource, me, then) {
+  if (!mayOrder(me)) return null;
   return [
-    simple("pause", "Pause", `Scaling of ${resource} pauses`),
-    simple("resume", "Resume", `Scaling of ${resource} goes on`),
+    pauseButtons({ resource }, me, then),
     h("button", { class: "button", onclick: () => setUnits(resource, then) }, "Set units"),
   ];
 }
