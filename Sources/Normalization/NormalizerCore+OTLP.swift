@@ -18,6 +18,18 @@ extension NormalizerCore {
         }
     }
 
+    /// Value lists of collectd.
+    mutating func receiveCollectd(_ value: UnsafeRawBufferPointer, _ record: InboxRecord, into out: Emitter) {
+        collectd.open(value)
+        while true {
+            switch collectd.next() {
+            case .sample: receiveSample(collectd.sample, record, into: out)
+            case .fault(let fault): refuse(fault, of: record, into: out)
+            case .end: return
+            }
+        }
+    }
+
     /// Calls become an interaction as soon as there is a span of time to make a rate of.
     private mutating func receiveCalls(_ calls: OTLPCalls, into out: Emitter) {
         guard let source = names.intern(calls.source), let target = names.intern(calls.target) else {

@@ -21,6 +21,7 @@ struct NormalizerCore: ~Copyable {
     var events = EventJSON()
     var outcomes = OutcomeJSON()
     var otlp: OTLPMetrics
+    var collectd: CollectdJSON
     var callTotals: CallTotals
     /// Room for the JSON texts of entries.
     var json = JSONWriter(capacityBytes: 1_024)
@@ -41,6 +42,7 @@ struct NormalizerCore: ~Copyable {
         directory = Directory(resourcesMax: settings.resourcesMax)
         memos = MetricMemos(settings)
         otlp = OTLPMetrics(settings.otlp)
+        collectd = CollectdJSON(storesRates: settings.collectdStoresRates)
         callTotals = CallTotals(pairsMax: settings.callPairsMax)
         numbers = .allocate(capacity: 2)
         numbers.initialize(repeating: 0, count: 2)
@@ -62,7 +64,11 @@ struct NormalizerCore: ~Copyable {
             guard task.inbox == .telemetry || task.inbox == .interactions else {
                 return refuse(record, "\(task.inbox.text) is not read in \(encoding.text)", into: out)
             }
-            receiveOTLP(value, isJSON: encoding == .otlpJSON, record, into: out)
+            if encoding == .collectd {
+                receiveCollectd(value, record, into: out)
+            } else {
+                receiveOTLP(value, isJSON: encoding == .otlpJSON, record, into: out)
+            }
         case .refused(let reason): return refuse(record, reason, into: out)
         }
         sumUp(record, into: out)

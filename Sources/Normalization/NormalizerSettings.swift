@@ -58,6 +58,8 @@ package struct NormalizerSettings: Sendable {
     package var encodings: [TopicName: RecordEncoding] = [:]
     /// How OpenTelemetry's attributes become identity, tags and calls.
     package var otlp = OTLPMapping()
+    /// Derives and counters of collectd come as rates, as it writes them by itself.
+    package var collectdStoresRates = true
     /// Pairs whose totals of calls one task remembers.
     package var callPairsMax = 100_000
     /// Epochs of raw topics that have been recreated; 1 for all others.
@@ -95,6 +97,7 @@ package struct NormalizerSettings: Sendable {
             Int64(deadLettersPerRecordMax), Int64(callPairsMax),
         ] { digest.combine(UInt64(bitPattern: bound)) }
         digest.combine(jumpConfirmations)
+        digest.combine(collectdStoresRates ? 1 : 0)
         otlp.hash(into: &digest) { $0.combine(text: $1) }
         for topic in Self.rawTopics {
             digest.combine(UInt64(encodings[topic]?.rawValue ?? 0))

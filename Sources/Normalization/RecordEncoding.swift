@@ -8,6 +8,8 @@ package enum RecordEncoding: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     /// Metrics of OpenTelemetry, as the Collector's Kafka exporter writes them.
     case otlpJSON = 2
     case otlpProto = 3
+    /// Value lists as collectd's write_kafka writes them.
+    case collectd = 4
 
     /// As in the configuration.
     package var text: String {
@@ -15,6 +17,7 @@ package enum RecordEncoding: UInt8, Sendable, CaseIterable, BitwiseCopyable {
         case .json: "json"
         case .otlpJSON: "otlp_json"
         case .otlpProto: "otlp_proto"
+        case .collectd: "collectd"
         }
     }
 
@@ -25,7 +28,7 @@ package enum RecordEncoding: UInt8, Sendable, CaseIterable, BitwiseCopyable {
 }
 
 /// Finds out how a record is written: by its `content-type` header, else by the topic's setting, else by its first
-/// bytes. Only those tell OpenTelemetry's JSON from the native one, which have the same content type.
+/// bytes. Only those tell JSON of OpenTelemetry and of collectd from the native one, which have the same content type.
 enum EncodingChoice {
     case encoding(RecordEncoding)
     /// Why the record cannot be read.
@@ -56,15 +59,21 @@ enum EncodingChoice {
         let name = contentType.prefix(mediaTypeBytesMax).prefix { $0 != UInt8(ascii: ";") }
             .filter { $0 > 0x20 && $0 < 0x7f }.map { $0 >= 0x41 && $0 <= 0x5a ? $0 | 0x20 : $0 }
         for type in mediaTypes where type.name.utf8.elementsEqual(name) {
-            return .encoding(type.encoding == .json && OTLPMetrics.isJSON(value) ? .otlpJSON : type.encoding)
+            return .encoding(type.encoding == .json ? foreignJSON(value) ?? .json : type.encoding)
         }
         if name.suffix(5).elementsEqual("+json".utf8) { return .encoding(.json) }
         return .refused("content type \"\(String(decoding: name, as: UTF8.self))\" is not understood")
     }
 
+    /// Whose JSON a record is, if it is not native.
+    private static func foreignJSON(_ value: UnsafeRawBufferPointer) -> RecordEncoding? {
+        if OTLPMetrics.isJSON(value) { return .otlpJSON }
+        return CollectdJSON.recognises(value) ? .collectd : nil
+    }
+
     private static func sniffed(_ value: UnsafeRawBufferPointer) -> EncodingChoice {
         if OTLPMetrics.isProtobuf(value) { return .encoding(.otlpProto) }
-        if OTLPMetrics.isJSON(value) { return .encoding(.otlpJSON) }
+        if let foreign = foreignJSON(value) { return .encoding(foreign) }
         var index = 0
         if value.count >= 3, value[0] == 0xef, value[1] == 0xbb, value[2] == 0xbf { index = 3 }
         while index < value.count {

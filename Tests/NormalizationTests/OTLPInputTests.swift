@@ -71,6 +71,16 @@ struct OTLPInputTests {
         #expect(try events.takeLetters().first?.contains("environment is not read in otlp_proto") == true)
     }
 
+    @Test("Value lists of collectd are known by their first member")
+    func collectd() throws {
+        let harness = try Harness(.telemetry, partitions: 1)
+        harness.send(
+            #"[{"values":[0.5],"dstypes":["gauge"],"dsnames":["value"],"time":1795521600.5,"interval":10,"host":"h1","#
+                + #""plugin":"load","plugin_instance":"","type":"load","type_instance":""}]"#)
+        let outputs = try harness.take().map { "\($0.resource) \($0.object) \($0.value) \($0.time)" }
+        #expect(outputs == ["h1 load.load 0.5 1795521600500"])
+    }
+
     @Test("Totals of a service graph become rates of calls, across a snapshot, a repeat and a restart")
     func calls() throws {
         func graph(_ count: Int, at seconds: UInt64) -> String {

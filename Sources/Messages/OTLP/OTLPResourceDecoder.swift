@@ -40,6 +40,7 @@ struct OTLPResourceDecoder: ~Copyable {
     private let mapping: Mapping
     private var measurements: [Measurement] = []
     private var totals: [Total] = []
+    private var pairs: [(key: UnsafeRawBufferPointer, value: Value)] = []
     private(set) var calls: [OTLPCalls] = []
     private(set) var faults: [RecordFault] = []
     /// Names of metrics, and the resource's tags as JSON.
@@ -431,7 +432,7 @@ struct OTLPResourceDecoder: ~Copyable {
 
     /// `.value` of each attribute, in the order of their names, so that a series keeps its name whatever the exporter.
     private mutating func appendAttributes(_ block: UnsafeRawBufferPointer, field wanted: Int) throws(WireError) {
-        var pairs: [(key: UnsafeRawBufferPointer, value: Value)] = []
+        pairs.removeAll(keepingCapacity: true)
         var cursor = WireCursor(block)
         while let (field, type) = try cursor.tag() {
             if field == wanted, type == 2 {

@@ -68,7 +68,7 @@ extension SettingsTable<NormalizerSettings> {
                 return nil
             }
         }
-        table.openTelemetry()
+        table.foreignFormats()
         return table
     }
 
@@ -120,8 +120,8 @@ extension SettingsTable<NormalizerSettings> {
 }
 
 extension SettingsTable<NormalizerSettings> {
-    /// How OpenTelemetry's attributes are read.
-    fileprivate mutating func openTelemetry() {
+    /// How OpenTelemetry's attributes and collectd's values are read.
+    fileprivate mutating func foreignFormats() {
         let defaults = OTLPMapping()
         func joined(_ list: [String]) -> String { list.joined(separator: ",") }
         func list(_ text: String) -> [String] { text.split(separator: ",").map { String($0) } }
@@ -153,6 +153,7 @@ extension SettingsTable<NormalizerSettings> {
         }
         text("otlp.caller", \.otlp.caller, "The attribute of such a data point that names the caller.")
         text("otlp.callee", \.otlp.callee, "The attribute that names the one that is called.")
+        flag("collectdStoresRates", \.collectdStoresRates, "Derives and counters of collectd come as rates.")
         integer("callPairsMax", \.callPairsMax, in: 0...10_000_000, "Pairs whose totals of calls are remembered.")
     }
 }
