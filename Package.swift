@@ -18,8 +18,8 @@ func executable(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name + "Tests", dependencies: dependencies, swiftSettings: settings)
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(name: name + "Tests", dependencies: dependencies, exclude: exclude, swiftSettings: settings)
 }
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -135,7 +135,7 @@ let package = Package(
         executable("twinscale", ["CLI"]),
 
         tests("TwinCore", ["TwinCore"]),
-        tests("Messages", ["Messages", "TwinCore"]),
+        tests("Messages", ["Messages", "TwinCore"], exclude: ["Fixtures"]),
         tests("StageKit", ["StageKit", "Messages", "TwinCore"]),
         tests("Normalization", ["Normalization", "StageKit", "Messages", "TwinCore"]),
         tests("Forecasting", ["Forecasting", "TwinCore"]),

@@ -46,12 +46,13 @@ package enum APIProcess {
         }
     }
 
-    /// `twin-api token NAME ROLE`: a new token for its holder, and the line for the file.
+    /// `twin-api token NAME ROLE [TENANT]`: a new token for its holder, and the line for the file.
     private static func token(_ arguments: [String]) -> Never {
-        guard arguments.count == 2, let role = Role(text: arguments[1]), !arguments[0].isEmpty,
-            !arguments[0].contains(where: { $0.isWhitespace || $0 == "#" })
-        else { end("usage: \(name) token NAME viewer|operator|admin\n", ExitCode.refused) }
-        let (token, line) = TokenFile.make(name: arguments[0], role: role)
+        guard (2...3).contains(arguments.count), let role = Role(text: arguments[1]),
+            arguments.allSatisfy({ word in !word.isEmpty && !word.contains { $0.isWhitespace || $0 == "#" } })
+        else { end("usage: \(name) token NAME viewer|operator|admin [TENANT]\n", ExitCode.refused) }
+        let (token, line) = TokenFile.make(
+            name: arguments[0], role: role, tenant: arguments.count > 2 ? arguments[2] : nil)
         end("token, for its holder: \(token)\nline, for the file:     \(line)\n", ExitCode.requested)
     }
 
@@ -72,7 +73,7 @@ package enum APIProcess {
             \(name): serves twins, forecasts, decisions and orders over HTTP, and the dashboard
 
             USAGE: \(name) [--config FILE] [--kafka PROPERTY=VALUE]… [OPTIONS]
-                   \(name) token NAME viewer|operator|admin
+                   \(name) token NAME viewer|operator|admin [TENANT]
 
             Settings come as for the stages, whose file it shares: its own stand there in the section api. The second
             form makes a token for somebody and the line that lets it in.

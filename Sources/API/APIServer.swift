@@ -21,6 +21,8 @@ struct APIServer {
     private let builder: HTTPServerBuilder
     private let log: Logger
 
+    /// Longest address and header field: far beyond what is taken, so that what is too long can be told so.
+    private static let headerBytesMax = 65_536
     /// Seconds that a connection may be silent.
     private static let idleSeconds: Int64 = 60
 
@@ -48,6 +50,7 @@ struct APIServer {
         settings.namespace = configuration.naming.namespace
         settings.isTLS = !configuration.text("api.tls.certificate").isEmpty
         settings.bodyBytesMax = configuration.integer("api.limits.bodyBytesMax")
+        settings.tenantTag = configuration.text("api.tenantTag")
         settings.previewSamplesMax = configuration.integer("api.preview.samplesMax")
         settings.metricsTwinsMax = configuration.integer("api.metrics.twinsMax")
         let origin = configuration.text("api.cors.origin")
@@ -94,7 +97,8 @@ struct APIServer {
             configuration: HTTP1Channel.Configuration(
                 idleTimeout: .seconds(idleSeconds),
                 httpDecoderConfiguration: HTTP1Channel.Configuration.DecoderConfiguration(
-                    maxHeaderFieldSize: 16_384, maxHeaderListSize: 32_768, maxHeaderFieldCount: 100)))
+                    maxHeaderFieldSize: headerBytesMax, maxHeaderListSize: 2 * headerBytesMax,
+                    maxHeaderFieldCount: 100)))
         guard !certificate.isEmpty else { return plain }
         do {
             let chain = try NIOSSLCertificate.fromPEMFile(certificate).map { NIOSSLCertificateSource.certificate($0) }

@@ -6,6 +6,8 @@ import Views
 package struct APISettings: Sendable {
     package var namespace = ""
     package var isTLS = false
+    /// The tag that names a resource's tenant; empty: there are no tenants.
+    package var tenantTag = ""
     /// The one origin that browsers may call from, beside our own.
     package var corsOrigin: String?
     /// Largest body of an ingest.
@@ -43,12 +45,12 @@ package final class Services: Sendable {
     let document: [UInt8]
     let monitor: any PipelineMonitor
     let previews: Previews
-    let requests = RequestCounts()
+    let requests: RequestCounts
 
     init(
         settings: APISettings, store: ViewStore, hub: StreamHub, sink: any OrderSink, access: Access,
         limiter: RateLimiter, audit: AuditLog, files: StaticFiles, document: [UInt8], monitor: any PipelineMonitor,
-        previews: Previews
+        previews: Previews, requests: RequestCounts = RequestCounts()
     ) {
         self.settings = settings
         self.store = store
@@ -61,5 +63,15 @@ package final class Services: Sendable {
         self.document = document
         self.monitor = monitor
         self.previews = previews
+        self.requests = requests
+    }
+
+    /// The same, as far as somebody may see it.
+    func seen(by principal: Principal) -> Services {
+        guard let tenant = principal.tenant else { return self }
+        return Services(
+            settings: settings, store: store.seen(with: Sight(tag: settings.tenantTag, tenant: tenant)), hub: hub,
+            sink: sink, access: access, limiter: limiter, audit: audit, files: files, document: document,
+            monitor: monitor, previews: previews, requests: requests)
     }
 }

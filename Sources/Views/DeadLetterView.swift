@@ -1,4 +1,5 @@
 import Messages
+import StageKit
 import TwinCore
 
 /// The last records that no stage could understand: a fold over `deadletters`.
@@ -38,5 +39,20 @@ package struct DeadLetterView: Sendable {
         writer.endObject()
         if letters.put(id, writer.bytes) { total += 1 }
         return writer.bytes
+    }
+}
+
+// MARK: - Snapshots
+
+extension DeadLetterView: RestorableView {
+    package func freeze(into coder: inout StateCoder) {
+        coder.write(UInt64(total))
+        coder.write(list: letters.all) { letter, coder in letter.withUnsafeBytes { coder.write(bytes: $0) } }
+    }
+
+    package mutating func restore(from decoder: inout StateDecoder) throws(StateError) {
+        let seen = try decoder.readCount(max: .max)
+        for _ in 0..<(try decoder.readCount(max: StateDecoder.listMax)) { _ = receive(try decoder.readBytes()) }
+        total = seen
     }
 }

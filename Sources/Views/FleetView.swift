@@ -140,3 +140,62 @@ package struct FleetView: ~Copyable {
         touch(slot)
     }
 }
+
+// MARK: - Snapshots
+
+extension FleetView: RestorableView {
+    package func freeze(into coder: inout StateCoder) {
+        coder.write(reached.milliseconds)
+        coder.write(list: twins.filter { !$0.isGone }) { twin, coder in
+            coder.write(text: twin.resource)
+            coder.write(maybe: twin.locality)
+            coder.write(maybe: twin.className)
+            coder.write(list: twin.tags) { tag, coder in
+                coder.write(text: tag.name)
+                coder.write(text: tag.value)
+            }
+            coder.write(maybe: twin.summaryTime)
+            coder.write(twin.summaryUnits ?? .nan)
+            coder.write(list: twin.series) { $0.freeze(into: &$1) }
+            coder.write(maybe: twin.decision?.id)
+            guard let facts = twin.decision else { return }
+            coder.write(facts.time.milliseconds)
+            coder.write(facts.pricePerUnitHour ?? .nan)
+            facts.data.withUnsafeBytes { coder.write(bytes: $0) }
+        }
+    }
+
+    package mutating func restore(from decoder: inout StateDecoder) throws(StateError) {
+        reached = max(reached, EventTime(milliseconds: try decoder.readInt64()))
+        for _ in 0..<(try decoder.readCount(max: StateDecoder.listMax)) {
+            var twin = TwinView(resource: try decoder.readText())
+            twin.locality = try decoder.readMaybeText()
+            twin.className = try decoder.readMaybeText()
+            for _ in 0..<(try decoder.readCount(max: StateDecoder.listMax)) {
+                twin.tags.append((try decoder.readText(), try decoder.readText()))
+            }
+            twin.summaryTime = try decoder.readMaybeTime()
+            let units = try decoder.readDouble()
+            twin.summaryUnits = units.isNaN ? nil : units
+            for _ in 0..<(try decoder.readCount(max: StateDecoder.listMax)) {
+                twin.series.append(try SeriesView(from: &decoder, limits: limits))
+            }
+            twin.decision = try Self.decision(from: &decoder)
+            var name = twin.resource
+            guard let slot = name.withUTF8({ self.slot(UnsafeRawBufferPointer($0)) }) else { continue }
+            twins[slot] = twin
+            touch(slot)
+        }
+    }
+
+    private static func decision(from decoder: inout StateDecoder) throws(StateError) -> DecisionFacts? {
+        guard let id = try decoder.readMaybeText() else { return nil }
+        let time = EventTime(milliseconds: try decoder.readInt64())
+        let price = try decoder.readDouble()
+        let bytes = try decoder.readBytes()
+        guard let data = try? JSONValue(bytes) else { throw .invalid("a decision that is no JSON") }
+        var facts = DecisionFacts(id: id, time: time, data: data)
+        facts.pricePerUnitHour = price.isNaN ? nil : price
+        return facts
+    }
+}

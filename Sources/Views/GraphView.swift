@@ -149,3 +149,31 @@ package struct GraphView: ~Copyable {
         return found
     }
 }
+
+// MARK: - Snapshots
+
+extension GraphView: RestorableView {
+    package func freeze(into coder: inout StateCoder) {
+        coder.write(list: edges) { edge, coder in
+            coder.write(bytes: names.bytes(of: edge.source))
+            coder.write(bytes: names.bytes(of: edge.target))
+            coder.write(edge.rate)
+            coder.write(elements: [edge.bytesPerSecond, edge.latencySeconds])
+            coder.write(edge.time.milliseconds)
+        }
+    }
+
+    package mutating func restore(from decoder: inout StateDecoder) throws(StateError) {
+        for _ in 0..<(try decoder.readCount(max: StateDecoder.listMax)) {
+            let (source, target) = (try decoder.readBytes(), try decoder.readBytes())
+            let rate = try decoder.readDouble()
+            let numbers = try decoder.readElements(Float.self)
+            let time = EventTime(milliseconds: try decoder.readInt64())
+            numbers.withUnsafeBytes { bytes in
+                let slice = FloatSlice(start: bytes.baseAddress, count: numbers.count)
+                receive(
+                    Entry(kind: .interaction, time: time, value: rate, numbers: slice), source: source, target: target)
+            }
+        }
+    }
+}

@@ -14,6 +14,12 @@ package struct Ledger<Record: Sendable>: Sendable {
     /// One above the number of the newest record.
     package var end: Int { first + records.count }
 
+    /// All records, the oldest first.
+    package var all: [Record] { records.elements.map(\.record) }
+
+    /// Their ids, in the same order.
+    package var ids: [String] { records.elements.map(\.id) }
+
     /// The record with this number; the caller stays from `first` to below `end`.
     package subscript(number: Int) -> Record { records[number - first].record }
 

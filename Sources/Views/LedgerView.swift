@@ -1,4 +1,5 @@
 import Messages
+import StageKit
 import TwinCore
 
 /// An entry of `decisions` or `drift` as it stands on its topic, with what is asked for most.
@@ -45,6 +46,28 @@ package struct ActionRecord: Sendable {
     static let finals = ["ready", "failed", "unschedulable", "timeout", "superseded"]
 
     package var isOpen: Bool { !Self.finals.contains(status) }
+
+    init(id: String, resource: String) {
+        self.id = id
+        self.resource = resource
+    }
+
+    /// From what `write` has written.
+    init?(_ value: JSONValue) {
+        guard let id = value["id"]?.text, let resource = value["resource"]?.text else { return nil }
+        self.init(id: id, resource: resource)
+        locality = value["locality"]?.text
+        (from, to) = (value["from"]?.integer, value["to"]?.integer)
+        (direction, mode, reason) = (value["direction"]?.text, value["mode"]?.text, value["reason"]?.text)
+        (issued, deadline) = (value["issued"]?.time, value["deadline"]?.time)
+        status = value["status"]?.text ?? status
+        for outcome in (value["outcomes"]?.elements ?? []).prefix(Self.outcomesMax) {
+            guard let time = outcome["time"]?.time, let status = outcome["status"]?.text else { continue }
+            outcomes.append(
+                ActionOutcome(time: time, status: status, readyUnits: outcome["readyUnits"]?.number))
+        }
+        if let found = value["result"], found != .null { result = found }
+    }
 
     package func write(into writer: inout JSONWriter) {
         writer.beginObject()
@@ -254,10 +277,43 @@ package struct LedgerView: Sendable {
         driftByResource.numbers(of: resource, from: drift.first).prefix(limit).map { drift[$0] }
     }
 
-    /// Actions without a final outcome.
-    package var openActions: Int {
+    /// Actions without a final outcome, of all resources or of these.
+    package func openActions(of resources: Set<String>? = nil) -> Int {
         var count = 0
-        for number in actions.first..<actions.end where actions[number].isOpen { count += 1 }
+        for number in actions.first..<actions.end where actions[number].isOpen {
+            if resources?.contains(actions[number].resource) ?? true { count += 1 }
+        }
         return count
+    }
+}
+
+// MARK: - Snapshots
+
+extension LedgerView: RestorableView {
+    package func freeze(into coder: inout StateCoder) {
+        coder.write(list: settled.ids) { $1.write(text: $0) }
+        coder.write(list: actions.all) { record, coder in
+            var writer = JSONWriter()
+            record.write(into: &writer)
+            writer.bytes.withUnsafeBytes { coder.write(bytes: $0) }
+        }
+        for ledger in [decisions, drift] {
+            coder.write(list: ledger.all) { entry, coder in entry.text.withUnsafeBytes { coder.write(bytes: $0) } }
+        }
+    }
+
+    package mutating func restore(from decoder: inout StateDecoder) throws(StateError) {
+        for _ in 0..<(try decoder.readCount(max: StateDecoder.listMax)) { settled.put(try decoder.readText(), true) }
+        for _ in 0..<(try decoder.readCount(max: StateDecoder.listMax)) {
+            let bytes = try decoder.readBytes()
+            guard let record = (try? JSONValue(bytes)).flatMap({ ActionRecord($0) }) else {
+                throw .invalid("an action that is none")
+            }
+            keep(record)
+        }
+        for _ in 0..<(try decoder.readCount(max: StateDecoder.listMax)) {
+            _ = receiveDecision(try decoder.readBytes())
+        }
+        for _ in 0..<(try decoder.readCount(max: StateDecoder.listMax)) { _ = receiveDrift(try decoder.readBytes()) }
     }
 }

@@ -1,4 +1,5 @@
 import Messages
+import StageKit
 import TwinCore
 
 /// One version of a policy.
@@ -291,5 +292,61 @@ package struct OrdersView: Sendable {
         }
         let index = events.firstIndex { ($0.start, $0.id) > (event.start, event.id) } ?? events.count
         events.insert(event, at: index)
+    }
+}
+
+// MARK: - Snapshots
+
+extension OrdersView: RestorableView {
+    package func freeze(into coder: inout StateCoder) {
+        coder.write(list: policies.flatMap(\.versions)) { version, coder in
+            coder.write(text: version.name)
+            coder.write(Int64(version.version))
+            coder.write(maybe: version.written)
+            coder.write(maybe: version.rejected)
+            coder.write(maybe: version.text)
+        }
+        coder.write(list: commands.all) { command, coder in
+            var writer = JSONWriter()
+            command.write(into: &writer)
+            writer.bytes.withUnsafeBytes { coder.write(bytes: $0) }
+        }
+        coder.write(list: zip(answers.ids, answers.all).map { ($0, $1) }) { answer, coder in
+            coder.write(text: answer.0)
+            coder.write(UInt64(answer.1.isAccepted ? 1 : 0))
+            coder.write(maybe: answer.1.reason)
+        }
+        coder.write(list: events) { event, coder in
+            var writer = JSONWriter()
+            event.write(into: &writer)
+            writer.bytes.withUnsafeBytes { coder.write(bytes: $0) }
+        }
+    }
+
+    package mutating func restore(from decoder: inout StateDecoder) throws(StateError) {
+        for _ in 0..<(try decoder.readCount(max: StateDecoder.listMax)) {
+            _ = put(
+                PolicyVersion(
+                    name: try decoder.readText(), version: Int(try decoder.readInt64()),
+                    written: try decoder.readMaybeTime(), rejected: try decoder.readMaybeText(),
+                    text: try decoder.readMaybeBytes()))
+        }
+        for _ in 0..<(try decoder.readCount(max: StateDecoder.listMax)) {
+            let bytes = try decoder.readBytes()
+            guard let value = try? JSONValue(bytes), let id = value["id"]?.text else {
+                throw .invalid("a command that is none")
+            }
+            var command = CommandRecord(id: id, value: value, written: value["time"]?.time)
+            command.status = value["status"]?.text ?? command.status
+            command.answer = value["answer"]?.text
+            if commands.put(id, command), let resource = command.resource {
+                commandsByResource.note(resource, commands.end - 1)
+            }
+        }
+        for _ in 0..<(try decoder.readCount(max: StateDecoder.listMax)) {
+            let id = try decoder.readText()
+            answers.put(id, (try decoder.readCount(max: 1) == 1, try decoder.readMaybeText()))
+        }
+        for _ in 0..<(try decoder.readCount(max: StateDecoder.listMax)) { _ = receiveEvents(try decoder.readBytes()) }
     }
 }

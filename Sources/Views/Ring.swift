@@ -21,6 +21,9 @@ package struct Ring<Element: Sendable>: Sendable {
         return place < storage.count ? place : place - storage.count
     }
 
+    /// All elements, oldest first.
+    package var elements: [Element] { (0..<count).map { self[$0] } }
+
     package var last: Element? { isEmpty ? nil : self[count - 1] }
 
     /// Adds an element; returns the one that had to go for it.

@@ -1,4 +1,5 @@
 import Messages
+import StageKit
 import TwinCore
 
 /// A past level of a series, and the units that were ready then (NaN if unknown).
@@ -165,5 +166,48 @@ package struct SeriesView: Sendable {
             found = point
         }
         return found?.level
+    }
+}
+
+// MARK: - Snapshots
+
+extension SeriesView {
+    func freeze(into coder: inout StateCoder) {
+        coder.write(text: metric)
+        coder.write(UInt64(code.raw))
+        coder.write(time.milliseconds)
+        coder.write(level)
+        coder.write(UInt64(horizonCount))
+        coder.write(elements: numbers)
+        coder.write(elements: fine.elements)
+        coder.write(elements: coarse.elements)
+        coder.write(elements: issued.elements)
+        coder.write(elements: issuedHorizons)
+        coder.write(bucket)
+        coder.write(bucketSum)
+        coder.write(Double(bucketUnits))
+        coder.write(UInt64(bucketCount))
+    }
+
+    init(from decoder: inout StateDecoder, limits: ViewLimits) throws(StateError) {
+        self.init(metric: try decoder.readText(), limits: limits)
+        code = ForecastCode(raw: UInt32(truncatingIfNeeded: try decoder.readWord()))
+        time = EventTime(milliseconds: try decoder.readInt64())
+        level = try decoder.readDouble()
+        horizonCount = try decoder.readCount(max: 10_000)
+        numbers = try decoder.readElements(Float.self)
+        let expected = numbers.isEmpty ? 0 : ForecastNumbers.outlookCount(horizons: horizonCount)
+        guard numbers.count == expected, !numbers.isEmpty || horizonCount == 0 else {
+            throw .invalid("an outlook of another length")
+        }
+        for point in try decoder.readElements(HistoryPoint.self) { fine.append(point) }
+        for point in try decoder.readElements(HistoryPoint.self) { coarse.append(point) }
+        for forecast in try decoder.readElements(IssuedForecast.self) { issued.append(forecast) }
+        issuedHorizons = try decoder.readElements(Float.self)
+        guard issuedHorizons.count <= IssuedForecast.horizonsMax else { throw .invalid("too many horizons") }
+        bucket = try decoder.readInt64()
+        bucketSum = try decoder.readDouble()
+        bucketUnits = Float(try decoder.readDouble())
+        bucketCount = try decoder.readCount(max: .max)
     }
 }

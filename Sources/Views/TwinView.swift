@@ -54,6 +54,41 @@ package struct DecisionFacts: Sendable {
     }
 }
 
+extension DecisionFacts {
+    /// The data of a decision that says the same.
+    var data: [UInt8] {
+        var writer = JSONWriter(capacityBytes: 512)
+        writer.beginObject()
+        writer.member("mode", mode)
+        writer.key("policy")
+        writer.beginObject()
+        writer.member("name", policy)
+        writer.endObject()
+        writer.member("current", current)
+        writer.member("desired", desired)
+        writer.member("shortfall", shortfall)
+        writer.key("candidates")
+        writer.beginObject()
+        writer.member("reactive", reactive)
+        writer.endObject()
+        writer.key("inputs")
+        writer.beginObject()
+        writer.member("metric", metric)
+        writer.member("capacityPerReplica", capacityPerUnit)
+        writer.member("targetUtilisation", targetUtilisation)
+        writer.member("quantile", quantile)
+        writer.member("value", value)
+        writer.member("level", level)
+        writer.member("leadSecondsLearned", leadSeconds)
+        writer.endObject()
+        writer.member("reason", reason)
+        writer.member("proposal", proposal)
+        writer.member("action", action)
+        writer.endObject()
+        return writer.bytes
+    }
+}
+
 /// The highest use of the ready capacity that is expected within a horizon.
 package struct Risk: Sendable, Equatable {
     /// Upper quantile of demand ÷ ready capacity; above 1 it does not fit.

@@ -44,12 +44,15 @@ import Yams
         var described: [String: String] = [:]
         for (path, operations) in paths {
             for (method, operation) in operations {
-                described["\(method.uppercased()) \(path)"] = operation["x-role"] as? String
+                let tenants = operation["x-tenant"] as? Bool ?? false
+                described["\(method.uppercased()) \(path)"] =
+                    (operation["x-role"] as? String).map { tenants ? "\($0), tenants" : $0 }
             }
         }
         var served: [String: String] = [:]
         for route in Routes.all(APISettings()) {
-            served["\(route.method.rawValue) \(route.template)"] = route.role?.text ?? "none"
+            served["\(route.method.rawValue) \(route.template)"] =
+                (route.role?.text ?? "none") + (route.isForTenants ? ", tenants" : "")
         }
         #expect(described == served)
     }

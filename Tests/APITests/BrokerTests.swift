@@ -11,11 +11,13 @@ import Views
 
 /// Orders and views over a broker, as in production.
 @Suite(.timeLimit(.minutes(2))) struct BrokerTests {
-    private static func configuration(_ broker: EmbeddedBroker) throws -> ProgramConfiguration {
+    private static func configuration(
+        _ broker: EmbeddedBroker, _ more: [String] = []
+    ) throws -> ProgramConfiguration {
         let sources = try ConfigurationSources(
             keys: ProgramConfiguration.knownKeys(APIKeys.all), stage: "twin-api",
             stages: StageName.allCases.map(\.text),
-            arguments: ["--partitions", "2", "--kafka", "bootstrap.servers=\(broker.bootstrapServers)"],
+            arguments: ["--partitions", "2", "--kafka", "bootstrap.servers=\(broker.bootstrapServers)"] + more,
             environment: [:])
         return try ProgramConfiguration(keys: APIKeys.all, sources: sources)
     }
@@ -72,6 +74,30 @@ import Views
         #expect(try await Self.wait { late.current.topics.allSatisfy { $0.behind == 0 } })
         early.stop()
         late.stop()
+    }
+
+    @Test func anInstanceGoesOnFromASnapshotOfAnother() async throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("views-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let broker = try Self.broker()
+        let configuration = try Self.configuration(broker, ["--api-views-snapshot", path])
+        let sink = KafkaOrderSink(configuration)
+        func summary(_ name: String) -> OrderRecord {
+            OrderRecord(.twins, key: Array(name.utf8), value: Array(SmallFleet.summary(name).utf8))
+        }
+        try await sink.write([summary("web")])
+        let (first, firstStore) = Self.reader(configuration)
+        #expect(first.start())
+        #expect(try await Self.wait { firstStore.withTwin("web") { _ in true } ?? false && first.current.isReady })
+        first.stop()
+        #expect(FileManager.default.fileExists(atPath: path), "written at the end")
+        try await sink.write([summary("db")])
+        let (second, secondStore) = Self.reader(configuration)
+        #expect(second.start())
+        #expect(try await Self.wait { secondStore.withTwin("db") { _ in true } ?? false })
+        #expect(secondStore.names() == ["db", "web"])
+        #expect(second.current.topics.first { $0.topic == .twins }?.records == 1, "web was not read again")
+        second.stop()
     }
 
     @Test func aBrokerThatGoesAwayIsSaidAndComesBackWithoutLoss() async throws {

@@ -6,7 +6,13 @@ enum AccessSettings {
     private static let keysBytesMax = 1 << 20
 
     static func access(_ configuration: ProgramConfiguration) throws(StageFailure) -> Access {
-        Access(tokens: try tokens(configuration), issuer: try issuer(configuration))
+        let tokens = try tokens(configuration)
+        let hasTenants = tokens?.hasTenants ?? false || !configuration.text("api.auth.oidc.tenantClaim").isEmpty
+        guard !hasTenants || !configuration.text("api.tenantTag").isEmpty else {
+            throw StageFailure(
+                .refused, "somebody is bound to a tenant, and no tag says whose a twin is", hint: "give api.tenantTag")
+        }
+        return Access(tokens: tokens, issuer: try issuer(configuration))
     }
 
     private static func tokens(_ configuration: ProgramConfiguration) throws(StageFailure) -> TokenFile? {
@@ -42,9 +48,11 @@ enum AccessSettings {
         guard read(path, bytesMax: keysBytesMax) != nil else {
             throw StageFailure(.refused, "the key set '\(path)' cannot be read", hint: "check api.auth.oidc.keys")
         }
+        let tenantClaim = configuration.text("api.auth.oidc.tenantClaim")
         return Issuer(
             Issuer.Settings(
                 issuer: name, audience: audience, rolesClaim: configuration.text("api.auth.oidc.rolesClaim"),
+                tenantClaim: tenantClaim.isEmpty ? nil : tenantClaim,
                 readKeys: { [keysBytesMax] in
                     guard let text = read(path, bytesMax: keysBytesMax) else { throw CocoaError(.fileReadUnknown) }
                     return text

@@ -9,6 +9,8 @@ final class Issuer: Sendable {
         var issuer: String
         var audience: String
         var rolesClaim: String
+        /// The claim that names the tenant; nil: nobody is bound to one.
+        var tenantClaim: String?
         /// Reads the key set (JWKS).
         var readKeys: @Sendable () throws -> String
     }
@@ -84,7 +86,13 @@ final class Issuer: Sendable {
             claims.notBefore.map({ $0.addingTimeInterval(-Self.leewaySeconds) <= now }) ?? true,
             let role = (claims.lists[settings.rolesClaim] ?? []).compactMap({ Role(text: $0) }).max()
         else { return nil }
-        return Principal(name: claims.subject, role: role, isAuthenticated: true)
+        guard let claim = settings.tenantClaim else {
+            return Principal(name: claims.subject, role: role, isAuthenticated: true)
+        }
+        // Who should be bound and is not sees nothing, rather than everything; admins of the whole have no tenant.
+        let tenant = claims.lists[claim]?.first
+        guard tenant != nil || role == .admin else { return nil }
+        return Principal(name: claims.subject, role: role, isAuthenticated: true, tenant: tenant)
     }
 
     /// The issuer's keys, read again when the file has changed; looked at every ten seconds at most.

@@ -23,11 +23,14 @@ package struct Principal: Sendable, Equatable {
     package let role: Role
     /// False where authentication is off.
     package let isAuthenticated: Bool
+    /// The value of the tenant's tag that bounds what is seen; nil: no bound.
+    package let tenant: String?
 
-    package init(name: String, role: Role, isAuthenticated: Bool) {
+    package init(name: String, role: Role, isAuthenticated: Bool, tenant: String? = nil) {
         self.name = name
         self.role = role
         self.isAuthenticated = isAuthenticated
+        self.tenant = tenant
     }
 
     /// Whoever reaches a loopback address of a server without authentication.

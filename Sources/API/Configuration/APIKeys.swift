@@ -24,12 +24,18 @@ enum APIKeys {
     private static let access = [
         ConfigurationKey(
             "api.auth.tokens", .text, default: "",
-            "File of bearer tokens, hashed: a line 'NAME ROLE SHA256' each, made by twin-api token NAME ROLE."),
+            "File of bearer tokens, hashed: a line 'NAME ROLE SHA256 [TENANT]' each, made by twin-api token."),
         ConfigurationKey("api.auth.oidc.issuer", .text, default: "", "Issuer whose JWTs are taken."),
         ConfigurationKey("api.auth.oidc.audience", .text, default: "", "Audience that they must name."),
         ConfigurationKey(
             "api.auth.oidc.keys", .text, default: "", "File of the issuer's public keys (JWKS), read again on change."),
         ConfigurationKey("api.auth.oidc.rolesClaim", .text, default: "roles", "Claim that lists roles."),
+        ConfigurationKey(
+            "api.auth.oidc.tenantClaim", .text, default: "",
+            "Claim that names the tenant; with it only an admin may be without one."),
+        ConfigurationKey(
+            "api.tenantTag", .text, default: "",
+            "Tag of a resource that names its tenant; who is bound to a tenant sees no other's."),
         ConfigurationKey("api.audit", .text, default: "", "File that the audit log is appended to; empty: the log."),
         ConfigurationKey(
             "api.limits.requestsPerSecond", .number(0.1...1_000_000), default: "50",
@@ -49,6 +55,11 @@ enum APIKeys {
             ConfigurationKey(
                 "api.views.historyHours", .number(0.01...8_760), default: "24",
                 "How far back topics are read at the start."),
+            ConfigurationKey(
+                "api.views.snapshot", .text, default: "",
+                "File that the views are saved to and restored from; empty: they are built from the topics each time."),
+            ConfigurationKey(
+                "api.views.snapshotSeconds", .integer(1...86_400), default: "300", "How often, besides at the end."),
             key("resourcesMax", d.resourcesMax, "Twins."),
             key("finePointsMax", d.finePointsMax, "Recent levels per series."),
             key("coarsePointsMax", d.coarsePointsMax, "Older levels per series, means of 15 minutes."),

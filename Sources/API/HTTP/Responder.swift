@@ -88,7 +88,7 @@ package struct Responder: HTTPResponder {
                 Call(
                     method: request.method, parameters: parameters, query: query, headers: request.headers, body: body,
                     principal: principal),
-                services)
+                services.seen(by: principal))
         }
     }
 
@@ -148,6 +148,9 @@ package struct Responder: HTTPResponder {
             throw Problem(
                 .forbidden, "forbidden",
                 "this needs the role \(role.text); '\(principal.name)' is \(principal.role.text)")
+        }
+        guard principal.tenant == nil || route.isForTenants else {
+            throw Problem(.forbidden, "tenantBound", "this tells of all tenants; '\(principal.name)' belongs to one")
         }
         return principal
     }

@@ -8,6 +8,8 @@ struct Route: Sendable {
     /// The least role; nil: anybody.
     let role: Role?
     let bodyBytesMax: Int
+    /// Those who are bound to a tenant may ask, as it tells of twins in sight only.
+    private(set) var isForTenants = false
     private let handler: Handler
     private let parts: [Part]
 
@@ -52,6 +54,13 @@ struct Route: Sendable {
         parts = template.split(separator: "/").map { part in
             part.hasPrefix("{") ? .parameter(String(part.dropFirst().dropLast())) : .word(String(part))
         }
+    }
+
+    /// The same, open to those who are bound to a tenant.
+    var forTenants: Route {
+        var route = self
+        route.isForTenants = true
+        return route
     }
 
     func answer(_ call: Call, _ services: Services) async throws(Problem) -> Reply {

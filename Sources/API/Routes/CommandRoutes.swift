@@ -12,8 +12,11 @@ enum CommandRoutes {
     static func list(_ call: Call, _ services: Services) throws(Problem) -> Reply {
         let (limit, cursor) = (try call.query.limit(), try call.query.numberCursor())
         let resource = try call.query.name("resource")
+        let seen = services.store.seenNames()
         let page = services.store.orders.withLock { orders in
-            orders.commands.page(before: cursor, limit: limit) { resource == nil || $0.resource == resource }
+            orders.commands.page(before: cursor, limit: limit) { command in
+                (resource == nil || command.resource == resource) && seen?.contains(command.resource ?? "") ?? true
+            }
         }
         let items = page.records.map { command in
             var writer = JSONWriter()
@@ -30,10 +33,26 @@ enum CommandRoutes {
         }
     }
 
+    /// Whether everything that an order is about is in sight: a resource, or the one that a proposal is for.
+    private static func mayOrder(_ body: JSONValue, _ services: Services) -> Bool {
+        guard let seen = services.store.seenNames() else { return true }
+        if let proposal = body["action"]?.text {
+            let resource = services.store.ledger.withLock { ledger in
+                ledger.proposals.first { $0.proposal == proposal }?.resource
+            }
+            guard let resource, seen.contains(resource) else { return false }
+            return body["resource"] == nil && body["policy"] == nil
+        }
+        return body["policy"] == nil && body["resource"]?.text.map { seen.contains($0) } ?? false
+    }
+
     static func post(_ call: Call, _ services: Services) async throws(Problem) -> Reply {
         let body = try call.object()
         for name in ["id", "owner", "ts"] where body[name] != nil {
             throw .invalid("'\(name)' is the server's to say")
+        }
+        guard mayOrder(body, services) else {
+            throw Problem(.forbidden, "forbidden", "who belongs to a tenant orders about its own resources only")
         }
         let id = newID()
         var value = JSONValue.object([JSONValue.Member("id", .string(id))] + body.members)

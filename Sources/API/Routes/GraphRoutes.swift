@@ -34,6 +34,7 @@ enum GraphRoutes {
                 }, isCut
             )
         }
+        if let around, !services.store.sees(around) { throw .notFound("resource '\(around)'") }
         // A resource without calls is a graph of its own, if there is such a twin.
         if found == nil, let around, services.store.withTwin(around, { _ in true }) == nil {
             throw .notFound("resource '\(around)'")
@@ -44,6 +45,9 @@ enum GraphRoutes {
             for name in [edge.source, edge.target] where localities[name] == nil {
                 localities[name] = .some(services.store.withTwin(name) { $0.locality } ?? nil)
             }
+        }
+        if let seen = services.store.seenNames() {
+            edges = edges.filter { seen.contains($0.source) && seen.contains($0.target) }
         }
         if let locality {
             edges = edges.filter { localities[$0.source] == locality || localities[$0.target] == locality }
@@ -130,7 +134,8 @@ enum GraphRoutes {
             let heaviest = edges.sorted { a, b in
                 a.edge.rate != b.edge.rate ? a.edge.rate > b.edge.rate : (a.source, a.target) < (b.source, b.target)
             }
-            for edge in heaviest.prefix(neighboursMax) {
+            for edge in heaviest.prefix(neighboursMax)
+            where services.store.sees(direction == "calls" ? edge.target : edge.source) {
                 writer.beginObject()
                 writer.member("resource", direction == "calls" ? edge.target : edge.source)
                 writer.member("direction", direction)

@@ -25,20 +25,23 @@ enum LedgerRoutes {
         let resource: String?
         let from: EventTime
         let to: EventTime
+        /// Nil: all.
+        let seen: Set<String>?
 
-        init(_ query: Query) throws(Problem) {
+        init(_ query: Query, _ services: Services) throws(Problem) {
+            seen = services.store.seenNames()
             resource = try query.name("resource")
             from = try query.time("from") ?? .distantPast
             to = try query.time("to") ?? .distantFuture
         }
 
         func holds(_ subject: String, _ time: EventTime) -> Bool {
-            time >= from && time < to && (resource.map { $0 == subject } ?? true)
+            time >= from && time < to && (resource.map { $0 == subject } ?? true) && seen?.contains(subject) ?? true
         }
     }
 
     static func drift(_ call: Call, _ services: Services) throws(Problem) -> Reply {
-        let span = try Span(call.query)
+        let span = try Span(call.query, services)
         let kind = try call.query.word("kind", ["level", "trend", "variance", "season", "anomaly", "data"])
         let (limit, cursor) = (try call.query.limit(), try call.query.numberCursor())
         let page = services.store.ledger.withLock { ledger in
@@ -50,7 +53,7 @@ enum LedgerRoutes {
     }
 
     static func decisions(_ call: Call, _ services: Services) throws(Problem) -> Reply {
-        let span = try Span(call.query)
+        let span = try Span(call.query, services)
         let kind = try call.query.word(
             "kind", ["decision", "result", "policyRejected", "commandAccepted", "commandRefused"])
         let mode = try call.query.word("mode", ["observe", "recommend", "approve", "act"])
@@ -71,7 +74,9 @@ enum LedgerRoutes {
             guard let entry = ledger.decisions[id: id] else { return nil }
             return (entry, (entry.action ?? entry.proposal).flatMap { ledger.actions[id: $0] })
         }
-        guard let found else { throw .notFound("decision '\(id)' (any more)") }
+        guard let found, services.store.sees(found.entry.subject) else {
+            throw .notFound("decision '\(id)' (any more)")
+        }
         return .json { writer in
             writer.beginObject()
             writer.member("decision", json: found.entry.text)
@@ -83,14 +88,16 @@ enum LedgerRoutes {
 
     static func proposals(_ call: Call, _ services: Services) throws(Problem) -> Reply {
         let limit = try call.query.limit()
+        let seen = services.store.seenNames()
         let waiting = services.store.ledger.withLock { ledger in
-            ledger.proposals.prefix(limit).compactMap { ledger.decisions[id: $0.decision]?.text }
+            let mine = ledger.proposals.lazy.filter { seen?.contains($0.resource) ?? true }.prefix(limit)
+            return mine.compactMap { ledger.decisions[id: $0.decision]?.text } as [[UInt8]]
         }
         return .page(waiting, next: nil)
     }
 
     static func actions(_ call: Call, _ services: Services) throws(Problem) -> Reply {
-        let span = try Span(call.query)
+        let span = try Span(call.query, services)
         let status = try call.query.word(
             "status",
             ["pending", "accepted", "applied", "ready", "failed", "unschedulable", "timeout", "superseded"])
@@ -110,7 +117,9 @@ enum LedgerRoutes {
 
     static func action(_ call: Call, _ services: Services) throws(Problem) -> Reply {
         let id = try call.parameter("id")
-        guard let action = services.store.ledger.withLock({ $0.actions[id: id] }) else {
+        guard let action = services.store.ledger.withLock({ $0.actions[id: id] }),
+            services.store.sees(action.resource)
+        else {
             throw .notFound("action '\(id)' (any more)")
         }
         return .json { action.write(into: &$0) }
@@ -118,6 +127,10 @@ enum LedgerRoutes {
 
     static func effectiveness(_ call: Call, _ services: Services) throws(Problem) -> Reply {
         let resource = try call.query.name("resource")
+        // The sum over all is everybody's; of one, its tenant's.
+        guard services.store.seenNames() == nil || resource.map({ services.store.sees($0) }) ?? false else {
+            throw .invalid("'resource' must be one of yours")
+        }
         // Copied out, as summing up is no work for a lock.
         let actions = services.store.ledger.withLock { $0.actions }
         return .json { Effectiveness.write(actions, resource: resource, into: &$0) }

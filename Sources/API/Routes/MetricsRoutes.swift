@@ -60,7 +60,7 @@ enum MetricsRoutes {
         }
         head("twinscale_deadletters_total", "counter", "Dead letters seen since the server started.", &text)
         line("twinscale_deadletters_total", [], Double(services.store.letters.withLock { $0.total }), &text)
-        let (proposals, open) = services.store.ledger.withLock { ($0.proposals.count, $0.openActions) }
+        let (proposals, open) = services.store.ledger.withLock { ($0.proposals.count, $0.openActions()) }
         head("twinscale_proposals_waiting", "gauge", "Proposals that wait for approval.", &text)
         line("twinscale_proposals_waiting", [], Double(proposals), &text)
         head("twinscale_actions_open", "gauge", "Actions without a final outcome.", &text)
@@ -114,13 +114,7 @@ enum MetricsRoutes {
 
     private static func twins(_ services: Services, _ text: inout String) {
         var samples: [Sample] = []
-        for shard in services.store.shards {
-            shard.view.withLock { view in
-                for index in view.twins.indices where !view.twins[index].isGone {
-                    samples.append(sample(view.twins[index]))
-                }
-            }
-        }
+        services.store.forEachTwin { samples.append(sample($0)) }
         samples.sort {
             $0.utilisation != $1.utilisation ? $0.utilisation > $1.utilisation : $0.resource < $1.resource
         }

@@ -21,6 +21,7 @@ enum OperationRoutes {
             writer.member("name", call.principal.name)
             writer.member("role", call.principal.role.text)
             writer.member("authenticated", call.principal.isAuthenticated)
+            writer.member("tenant", call.principal.tenant)
             writer.endObject()
         }
     }

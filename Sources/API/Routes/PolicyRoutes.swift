@@ -13,9 +13,13 @@ enum PolicyRoutes {
 
     static func list(_ call: Call, _ services: Services) throws(Problem) -> Reply {
         let (limit, cursor) = (try call.query.limit(), try call.query.nameCursor())
-        let all = services.store.orders.withLock { $0.inForce }
+        let all = services.store.orders.withLock { $0.inForce }.filter { isSeen($0, services) }
         let rest = all.filter { policy in cursor.map { policy.name > $0 } ?? true }
         return .page(rest.prefix(limit).map(json), next: rest.count > limit ? rest[limit - 1].name : nil)
+    }
+
+    private static func isSeen(_ version: PolicyVersion, _ services: Services) -> Bool {
+        services.store.sees(policy: version.text.flatMap { try? JSONValue($0) } ?? .null)
     }
 
     private static func json(_ version: PolicyVersion) -> [UInt8] {
@@ -26,7 +30,7 @@ enum PolicyRoutes {
 
     static func one(_ call: Call, _ services: Services) throws(Problem) -> Reply {
         let name = try call.parameter("name")
-        guard let policy = services.store.orders.withLock({ $0.policy(name) }) else {
+        guard let policy = services.store.orders.withLock({ $0.policy(name) }), isSeen(policy, services) else {
             throw .notFound("policy '\(name)'")
         }
         return Reply(.bytes(json(policy))).with(tag: String(policy.version))

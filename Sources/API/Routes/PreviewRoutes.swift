@@ -20,7 +20,7 @@ enum PreviewRoutes {
         let id = CommandRoutes.newID()
         guard let preview = services.previews.begin(study, policy: name, id: id) else {
             throw Problem(
-                .serviceUnavailable, "busy", "\(Previews.waitingMax) previews wait already",
+                .tooManyRequests, "busy", "\(Previews.waitingMax) previews wait already",
                 headers: [.retryAfter: "10"])
         }
         return Reply.json(.accepted) { preview.write(into: &$0) }.with(detail: "preview \(id) of policy \(name)")

@@ -9,40 +9,40 @@ enum Routes {
 
     private static var twins: [Route] {
         [
-            Route(.get, "/v1/fleet", .viewer, TwinRoutes.fleet),
-            Route(.get, "/v1/twins", .viewer, TwinRoutes.list),
-            Route(.get, "/v1/twins/{resource}", .viewer, TwinRoutes.one),
-            Route(.get, "/v1/twins/{resource}/history", .viewer, TwinRoutes.history),
-            Route(.get, "/v1/twins/{resource}/forecast", .viewer, TwinRoutes.forecast),
-            Route(.get, "/v1/twins/{resource}/accuracy", .viewer, TwinRoutes.accuracy),
-            Route(.get, "/v1/localities", .viewer, TwinRoutes.localities),
-            Route(.get, "/v1/localities/{type}/{value}", .viewer, TwinRoutes.locality),
+            Route(.get, "/v1/fleet", .viewer, TwinRoutes.fleet).forTenants,
+            Route(.get, "/v1/twins", .viewer, TwinRoutes.list).forTenants,
+            Route(.get, "/v1/twins/{resource}", .viewer, TwinRoutes.one).forTenants,
+            Route(.get, "/v1/twins/{resource}/history", .viewer, TwinRoutes.history).forTenants,
+            Route(.get, "/v1/twins/{resource}/forecast", .viewer, TwinRoutes.forecast).forTenants,
+            Route(.get, "/v1/twins/{resource}/accuracy", .viewer, TwinRoutes.accuracy).forTenants,
+            Route(.get, "/v1/localities", .viewer, TwinRoutes.localities).forTenants,
+            Route(.get, "/v1/localities/{type}/{value}", .viewer, TwinRoutes.locality).forTenants,
         ]
     }
 
     private static var graph: [Route] {
         [
-            Route(.get, "/v1/graph", .viewer, GraphRoutes.graph),
+            Route(.get, "/v1/graph", .viewer, GraphRoutes.graph).forTenants,
             Route(.get, "/v1/graph/paths", .viewer, GraphRoutes.paths),
         ]
     }
 
     private static var ledger: [Route] {
         [
-            Route(.get, "/v1/drift", .viewer, LedgerRoutes.drift),
-            Route(.get, "/v1/decisions", .viewer, LedgerRoutes.decisions),
-            Route(.get, "/v1/decisions/{id}", .viewer, LedgerRoutes.decision),
-            Route(.get, "/v1/proposals", .viewer, LedgerRoutes.proposals),
-            Route(.get, "/v1/actions", .viewer, LedgerRoutes.actions),
-            Route(.get, "/v1/actions/{id}", .viewer, LedgerRoutes.action),
-            Route(.get, "/v1/effectiveness", .viewer, LedgerRoutes.effectiveness),
+            Route(.get, "/v1/drift", .viewer, LedgerRoutes.drift).forTenants,
+            Route(.get, "/v1/decisions", .viewer, LedgerRoutes.decisions).forTenants,
+            Route(.get, "/v1/decisions/{id}", .viewer, LedgerRoutes.decision).forTenants,
+            Route(.get, "/v1/proposals", .viewer, LedgerRoutes.proposals).forTenants,
+            Route(.get, "/v1/actions", .viewer, LedgerRoutes.actions).forTenants,
+            Route(.get, "/v1/actions/{id}", .viewer, LedgerRoutes.action).forTenants,
+            Route(.get, "/v1/effectiveness", .viewer, LedgerRoutes.effectiveness).forTenants,
         ]
     }
 
     private static var policies: [Route] {
         [
-            Route(.get, "/v1/policies", .viewer, PolicyRoutes.list),
-            Route(.get, "/v1/policies/{name}", .viewer, PolicyRoutes.one),
+            Route(.get, "/v1/policies", .viewer, PolicyRoutes.list).forTenants,
+            Route(.get, "/v1/policies/{name}", .viewer, PolicyRoutes.one).forTenants,
             Route(.put, "/v1/policies/{name}", .admin, writing: PolicyRoutes.put),
             Route(.delete, "/v1/policies/{name}", .admin, writing: PolicyRoutes.delete),
             Route(.get, "/v1/policies/{name}/versions", .viewer, PolicyRoutes.versions),
@@ -55,8 +55,8 @@ enum Routes {
 
     private static var orders: [Route] {
         [
-            Route(.get, "/v1/commands", .viewer, CommandRoutes.list),
-            Route(.post, "/v1/commands", .operator, writing: CommandRoutes.post),
+            Route(.get, "/v1/commands", .viewer, CommandRoutes.list).forTenants,
+            Route(.post, "/v1/commands", .operator, writing: CommandRoutes.post).forTenants,
             Route(.get, "/v1/events", .viewer, EventRoutes.list),
             Route(.get, "/v1/events/{id}", .viewer, EventRoutes.one),
             Route(.put, "/v1/events/{id}", .operator, writing: EventRoutes.put),
@@ -77,7 +77,7 @@ enum Routes {
 
     private static var integrations: [Route] {
         [
-            Route(.get, "/v1/keda/{resource}", .viewer, KedaRoutes.value),
+            Route(.get, "/v1/keda/{resource}", .viewer, KedaRoutes.value).forTenants,
             Route(.get, "/v1/stream", .viewer, StreamRoutes.stream),
             Route(.get, "/metrics", .viewer, MetricsRoutes.metrics),
         ]
@@ -87,7 +87,7 @@ enum Routes {
         [
             Route(.get, "/v1/deadletters", .viewer, OperationRoutes.deadletters),
             Route(.get, "/v1/pipeline", .viewer, OperationRoutes.pipeline),
-            Route(.get, "/v1/me", .viewer, OperationRoutes.me),
+            Route(.get, "/v1/me", .viewer, OperationRoutes.me).forTenants,
             Route(.get, "/v1/audit", .admin, OperationRoutes.audit),
             Route(.get, "/v1/openapi.yaml", nil, OperationRoutes.document),
             Route(.get, "/health", nil, OperationRoutes.health),

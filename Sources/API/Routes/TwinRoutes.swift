@@ -182,15 +182,9 @@ enum TwinRoutes {
     static func localities(_ call: Call, _ services: Services) throws(Problem) -> Reply {
         let only = try call.query.name("localityType")
         var counts: [String: [String: Int]] = [:]
-        for shard in services.store.shards {
-            shard.view.withLock { view in
-                for index in view.twins.indices where !view.twins[index].isGone {
-                    if let locality = view.twins[index].locality {
-                        counts["locality", default: [:]][locality, default: 0] += 1
-                    }
-                    for tag in view.twins[index].tags { counts[tag.name, default: [:]][tag.value, default: 0] += 1 }
-                }
-            }
+        services.store.forEachTwin { twin in
+            if let locality = twin.locality { counts["locality", default: [:]][locality, default: 0] += 1 }
+            for tag in twin.tags { counts[tag.name, default: [:]][tag.value, default: 0] += 1 }
         }
         return .json { writer in
             writer.beginObject()

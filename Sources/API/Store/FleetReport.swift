@@ -26,11 +26,7 @@ struct FleetReport {
         _ store: ViewStore, horizonSeconds: Double, localityType: String, limit: Int, into writer: inout JSONWriter
     ) {
         var report = FleetReport(horizonSeconds: horizonSeconds, localityType: localityType)
-        for shard in store.shards {
-            shard.view.withLock { view in
-                for index in view.twins.indices where !view.twins[index].isGone { report.add(view.twins[index]) }
-            }
-        }
+        store.forEachTwin { report.add($0) }
         report.write(store, limit: limit, into: &writer)
     }
 
@@ -83,7 +79,10 @@ struct FleetReport {
     }
 
     private mutating func write(_ store: ViewStore, limit: Int, into writer: inout JSONWriter) {
-        let (proposals, open) = store.ledger.withLock { ($0.proposals.count, $0.openActions) }
+        let seen = store.seenNames()
+        let (proposals, open) = store.ledger.withLock { ledger in
+            (ledger.proposals.count { seen?.contains($0.resource) ?? true }, ledger.openActions(of: seen))
+        }
         writer.beginObject()
         writer.member("time", store.reached())
         writer.member("horizonSeconds", Int(horizonSeconds))

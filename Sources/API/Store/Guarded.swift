@@ -9,7 +9,7 @@ final class Guarded<Value: ~Copyable>: @unchecked Sendable {
     init(_ value: consuming Value) { self.value = value }
 
     /// Runs the body with the value, alone.
-    func withLock<R>(_ body: (inout Value) -> R) -> R {
-        lock.withLock { _ in body(&value) }
+    func withLock<R, E: Error>(_ body: (inout Value) throws(E) -> R) throws(E) -> R {
+        try lock.withLock { (_) throws(E) -> R in try body(&value) }
     }
 }

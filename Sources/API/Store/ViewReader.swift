@@ -10,8 +10,9 @@ import Views
 /// Reads the pipeline's topics into the views, on a thread of its own.
 ///
 /// Every instance reads every partition and joins no group, so any of them can answer anything. At the start the views
-/// are built from what the topics still have, bounded in time: compacted topics and orders whole, the rest from
-/// `historyHours` back. Only records of committed transactions are seen.
+/// go on from a snapshot, if there is one, else they are built from what the topics still have, bounded in time:
+/// compacted topics and orders whole, the rest from `historyHours` back. Only records of committed transactions are
+/// seen.
 final class ViewReader: Sendable {
     /// How far reading has come in one topic.
     struct TopicProgress: Sendable {
@@ -35,6 +36,8 @@ final class ViewReader: Sendable {
 
     private let configuration: ProgramConfiguration
     private let historyMilliseconds: Int64
+    private let snapshot: ViewSnapshot?
+    private let snapshotMilliseconds: Int64
     private let store: ViewStore
     private let hub: StreamHub
     private let log: Logger
@@ -47,6 +50,8 @@ final class ViewReader: Sendable {
     ) {
         self.configuration = configuration
         historyMilliseconds = Int64(historyHours * 3_600_000)
+        snapshot = ViewSnapshot(configuration)
+        snapshotMilliseconds = Int64(configuration.integer("api.views.snapshotSeconds")) * 1_000
         self.store = store
         self.hub = hub
         self.log = log
@@ -70,7 +75,7 @@ final class ViewReader: Sendable {
         let folder = ViewFolder(store) { [self] notice in
             if progress.withLock({ $0.isReady }) { hub.publish(notice) }
         }
-        var positions: [KafkaPartition: Int64] = [:]
+        var positions = restore()
         var wait: Int64 = 100
         while !mustStop {
             do throws(KafkaError) {
@@ -99,6 +104,7 @@ final class ViewReader: Sendable {
         try consumer.assign(starts)
         var waiting = Set(starts.map(\.partition))
         var nextLook: Int64 = 0
+        var nextSave = monotonicMilliseconds() + snapshotMilliseconds
         while !mustStop {
             _ = try consumer.poll(into: &batch, timeoutMilliseconds: 100)
             let now = monotonicMilliseconds()
@@ -136,12 +142,41 @@ final class ViewReader: Sendable {
             }
             note(counts, folder)
             if waiting.isEmpty { ready() }
+            if now >= nextSave {
+                save(positions)
+                nextSave = monotonicMilliseconds() + snapshotMilliseconds
+            }
             if now >= nextLook {
                 nextLook = now + 1_000
                 look(consumer, starts, positions, waiting.count)
             }
         }
+        save(positions)
         _ = consumer.close(clearing: batch, deadline: Deadline(milliseconds: 500))
+    }
+
+    /// Takes over the snapshot; returns where reading goes on.
+    private func restore() -> [KafkaPartition: Int64] {
+        guard let snapshot else { return [:] }
+        do {
+            guard let positions = try snapshot.read(into: store) else { return [:] }
+            log.notice("views are restored", metadata: ["snapshot": "\(snapshot.path)"])
+            return positions
+        } catch {
+            // What has been taken over already is folded once more, which changes nothing.
+            let reason = (error as? ViewSnapshot.Fault)?.reason ?? "\(error)"
+            log.warning("the snapshot of the views is passed over", metadata: ["reason": "\(reason)"])
+            return [:]
+        }
+    }
+
+    /// Writes a snapshot; views that are not built yet would only hide the one before.
+    private func save(_ positions: [KafkaPartition: Int64]) {
+        guard let snapshot, current.isReady else { return }
+        do { try snapshot.write(store, positions) } catch {
+            let reason = (error as? ViewSnapshot.Fault)?.reason ?? "\(error)"
+            log.warning("the snapshot of the views was not written", metadata: ["reason": "\(reason)"])
+        }
     }
 
     private func note(_ counts: [UInt64], _ folder: ViewFolder) {

@@ -25,10 +25,12 @@ package final class ViewStore: Sendable {
     let orders: Guarded<OrdersView>
     let letters: Guarded<DeadLetterView>
     let pipeline: Guarded<PipelineView>
+    private let sight: Sight
     private let sorted = Mutex<(generation: UInt64, names: [String])>((.max, []))
 
     package init(limits: ViewLimits = ViewLimits()) {
         self.limits = limits
+        sight = .whole
         let perShard = limits.resourcesMax / Self.shardCount + limits.resourcesMax / 64 + 64
         shards = (0..<Self.shardCount).map { _ in Shard(limits, resourcesMax: perShard) }
         graph = Guarded(GraphView(limits: limits))
@@ -36,6 +38,37 @@ package final class ViewStore: Sendable {
         orders = Guarded(OrdersView(limits: limits))
         letters = Guarded(DeadLetterView(limits: limits))
         pipeline = Guarded(PipelineView())
+    }
+
+    private init(_ other: ViewStore, _ sight: Sight) {
+        limits = other.limits
+        self.sight = sight
+        shards = other.shards
+        (graph, ledger, orders) = (other.graph, other.ledger, other.orders)
+        (letters, pipeline) = (other.letters, other.pipeline)
+    }
+
+    /// The same views, of which `withTwin`, `names`, `forEachTwin` and `sees` know only the twins in sight.
+    func seen(with sight: Sight) -> ViewStore { ViewStore(self, sight) }
+
+    /// Whether there is a twin of this name that may be seen; without a bound whether or not there is one.
+    func sees(_ resource: String) -> Bool { sight.isWhole || withTwin(resource) { _ in true } ?? false }
+
+    /// Whether a policy may be seen.
+    func sees(policy: JSONValue) -> Bool { sight.holds(policy) }
+
+    /// The names in sight, to look many up; nil where there is no bound.
+    func seenNames() -> Set<String>? { sight.isWhole ? nil : Set(names()) }
+
+    /// Shows every twin in sight, each under its shard's lock.
+    func forEachTwin(_ body: (TwinView) -> Void) {
+        for shard in shards {
+            shard.view.withLock { view in
+                for index in view.twins.indices where !view.twins[index].isGone && sight.holds(view.twins[index]) {
+                    body(view.twins[index])
+                }
+            }
+        }
     }
 
     func shard(of resource: UnsafeRawBufferPointer) -> Shard {
@@ -47,7 +80,9 @@ package final class ViewStore: Sendable {
     /// Runs the body with a twin, under its shard's lock; nil if there is none.
     func withTwin<R: Sendable>(_ resource: String, _ body: (TwinView) -> R) -> R? {
         shard(of: resource).view.withLock { view in
-            guard let slot = view.find(resource), !view.twins[slot].isGone else { return nil }
+            guard let slot = view.find(resource), !view.twins[slot].isGone, sight.holds(view.twins[slot]) else {
+                return nil
+            }
             return body(view.twins[slot])
         }
     }
@@ -57,13 +92,7 @@ package final class ViewStore: Sendable {
         let generation = shards.reduce(UInt64(0)) { sum, shard in sum &+ shard.view.withLock { $0.generation } }
         if let known = sorted.withLock({ $0.generation == generation ? $0.names : nil }) { return known }
         var names: [String] = []
-        for shard in shards {
-            shard.view.withLock { view in
-                for index in view.twins.indices where !view.twins[index].isGone {
-                    names.append(view.twins[index].resource)
-                }
-            }
-        }
+        forEachTwin { names.append($0.resource) }
         names.sort()
         sorted.withLock { $0 = (generation, names) }
         return names

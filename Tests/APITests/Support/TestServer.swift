@@ -84,11 +84,12 @@ struct TestServer {
 
     init(
         access: Access = .open, origin: String? = nil, requestsPerSecond: Double = 1_000_000,
-        files: StaticFiles = StaticFiles()
+        files: StaticFiles = StaticFiles(), tenantTag: String = ""
     ) throws {
         sink = LoopSink(store)
         var settings = APISettings()
         settings.corsOrigin = origin
+        settings.tenantTag = tenantTag
         let document = try Data(contentsOf: Self.documentURL)
         services = Services(
             settings: settings, store: store, hub: StreamHub(store), sink: sink, access: access,
