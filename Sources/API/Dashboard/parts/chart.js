@@ -63,7 +63,7 @@ export class TwinChart {
       s("clipPath", { id: this.clip }, this.frame),
       Object.values(this.groups),
     );
-    for (const name of ["fan", "lines", "bands"]) this.groups[name].setAttribute("clip-path", `url(#${this.clip})`);
+    for (const name of ["fan", "lines"]) this.groups[name].setAttribute("clip-path", `url(#${this.clip})`);
     this.tip = h("div", { class: "tip", hidden: true, role: "status" });
     this.node = h(
       "div",
@@ -134,7 +134,7 @@ export class TwinChart {
             width: Math.max(2, Math.min(x(one.end), x.range()[1]) - left),
             height: height - margin.top - margin.bottom + 4,
           }),
-          s("text", { class: "event-name", x: left + 4, y: margin.top + 8 }, one.name),
+          s("text", { class: "event-name", x: left + 4, y: margin.top - 8 }, one.name),
         ];
       }),
       [data.now, data.picked].filter(Boolean).map((time) =>
@@ -330,8 +330,11 @@ export class TwinChart {
     );
     tip.hidden = false;
     const width = this.node.clientWidth;
+    // Below what it tells of where that is high up, above it where that is low.
+    const bottom = this.height - margin.bottom - lane - tip.offsetHeight - 8;
+    const above = this.y(demand ?? 0) < this.height / 2 ? Math.max(margin.top, bottom) : margin.top;
     const beside = left + 16 + tip.offsetWidth > width ? left - tip.offsetWidth - 16 : left + 16;
-    tip.style.transform = `translate(${Math.max(0, beside)}px, ${margin.top}px)`;
+    tip.style.transform = `translate(${Math.max(0, beside)}px, ${above}px)`;
   }
 }
 
