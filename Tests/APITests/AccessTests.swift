@@ -28,14 +28,16 @@ import Testing
         var exp = Date().timeIntervalSince1970 + 300
         var nbf: Double?
         var roles: [String] = ["viewer", "operator"]
+        var tenant: String?
 
         func verify(using algorithm: some JWTAlgorithm) throws {}
     }
 
-    private static func issuer(_ jwks: @escaping @Sendable () -> String) -> Issuer {
+    private static func issuer(tenantClaim: String? = nil, _ jwks: @escaping @Sendable () -> String) -> Issuer {
         Issuer(
             Issuer.Settings(
-                issuer: "https://id.example", audience: "twinscale", rolesClaim: "roles", readKeys: { jwks() }))
+                issuer: "https://id.example", audience: "twinscale", rolesClaim: "roles", tenantClaim: tenantClaim,
+                readKeys: { jwks() }))
     }
 
     /// A key set with one public key.
@@ -52,6 +54,16 @@ import Testing
         let keys = JWTKeyCollection()
         await keys.add(ecdsa: try ES256PrivateKey(pem: key.pemRepresentation), kid: "k")
         return try await keys.sign(claims, kid: "k")
+    }
+
+    @Test func aClaimBindsToATenantAndOnlyAnAdminIsWithout() async throws {
+        let key = P256.Signing.PrivateKey()
+        let issuer = Self.issuer(tenantClaim: "tenant") { Self.jwks(key) }
+        let bound = await issuer.principal(of: try await Self.sign(Claims(tenant: "a"), key))
+        #expect(bound?.tenant == "a")
+        #expect(await issuer.principal(of: try await Self.sign(Claims(), key)) == nil)
+        let admin = await issuer.principal(of: try await Self.sign(Claims(roles: ["admin"]), key))
+        #expect(admin?.role == .admin && admin?.tenant == nil)
     }
 
     @Test func aJWTMustBeRightInEveryPoint() async throws {
