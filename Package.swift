@@ -78,7 +78,10 @@ let package = Package(
 
         // The five pure stages and their models.
         library("Normalization", ["TwinCore", "Messages", "StageKit"]),
-        library("Forecasting", ["TwinCore"]),
+        // Models are all arithmetic: without optimisation every test that runs them takes minutes.
+        .target(
+            name: "Forecasting", dependencies: ["TwinCore"],
+            swiftSettings: settings + [.unsafeFlags(["-O"], .when(configuration: .debug))]),
         library("Twins", ["TwinCore", "Messages", "StageKit", "Forecasting"]),
         library("DriftDetection", ["TwinCore", "Messages", "StageKit"]),
         library("Propagation", ["TwinCore", "Messages", "StageKit"]),

@@ -6,7 +6,7 @@ import TwinCore
 struct BenchCommand: ParsableCommand {
     /// What can be measured.
     enum Subject: String, ExpressibleByArgument, CaseIterable {
-        case normalizer, stages
+        case normalizer, stages, forecast
         case peerJob = "peer-job"
         case snapshot, allocations, all
     }
@@ -17,6 +17,7 @@ struct BenchCommand: ParsableCommand {
         discussion: """
             normalizer   native JSON to frames
             stages       all five, each over what the one before wrote
+            forecast     the ensemble of a series: a step with five horizons asked for, a sample within a step
             peer-job     parse JSON, smooth each series (Holt), write JSON one for one, on the same runtime
             snapshot     100 000 twins in one task: pauses while a snapshot is taken, time to restore, memory
             allocations  allocations per sample in the pure loops, in steady state
@@ -88,6 +89,7 @@ struct BenchCommand: ParsableCommand {
                 try measureInMemory(feed, &report)
                 if bootstrap != nil { try measureOverKafka(feed, &report) }
             }
+            if subject == .forecast || subject == .all { measureForecast(&report) }
             if subject == .snapshot || subject == .all { try measureSnapshot(&report) }
             if subject == .allocations || subject == .all { try measureAllocations(&report) }
             print(json ? report.json : report.text)
@@ -188,6 +190,20 @@ struct BenchCommand: ParsableCommand {
     }
 
     // MARK: snapshots and allocations
+
+    private func measureForecast(_ report: inout BenchReport) {
+        let bar = ProgressBar("forecast", isWanted: !json)
+        var done: [ForecastBench.Cost] = []
+        for run in 0..<runs where !isInterrupted {
+            bar.show(run, of: runs)
+            done.append(ForecastBench.measure(steps: records))
+        }
+        bar.end()
+        guard let last = done.last else { return }
+        report.add(Measurement("a step of a series, five horizons", "µs", done.map { $0.step * 1e6 }, target: 10))
+        report.add(Measurement("a sample within a step", "µs", done.map { $0.sample * 1e6 }, target: 0.3))
+        report.add(Measurement("a series' models", "bytes", [Double(last.bytesPerSeries)], target: 12_288))
+    }
 
     private func measureSnapshot(_ report: inout BenchReport) throws {
         let bar = ProgressBar("snapshot", isWanted: !json)

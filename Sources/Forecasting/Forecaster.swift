@@ -9,11 +9,15 @@ package protocol Forecaster: BitwiseCopyable {
     ///   - value: finite; in the unit in which it is forecast.
     ///   - milliseconds: event time since the epoch.
     /// - Returns: true if the sample opened a new step of the series, false if it was merged into the present one.
-    mutating func fold(_ value: Double, at milliseconds: Int64, plan: HorizonPlan) -> Bool
+    mutating func fold(
+        _ value: Double, at milliseconds: Int64, plan: HorizonPlan, shared: UnsafeMutablePointer<SharedModels>
+    ) -> Bool
 
     /// Lets time pass up to a sample whose value is not to be learned from (an announced event is taking effect).
     /// - Returns: true if a new step began.
-    mutating func pass(to milliseconds: Int64, plan: HorizonPlan) -> Bool
+    mutating func pass(
+        to milliseconds: Int64, plan: HorizonPlan, shared: UnsafeMutablePointer<SharedModels>
+    ) -> Bool
 
     /// Writes mean and quantiles for `horizonSeconds` from the last sample on, `ForecastLevels.count + 1` floats:
     /// the mean, then the quantiles, ascending. Changes nothing; `mutating` so that it works in place.
@@ -22,26 +26,50 @@ package protocol Forecaster: BitwiseCopyable {
     /// Distrusts what was learned before a change and learns afresh from the steps since, oldest first; the last of
     /// them is the last step folded. Empty if nothing is known of them.
     /// - Parameter settleSteps: steps that the reference must rest on before drift is judged against it again.
-    mutating func retrain(since history: UnsafeBufferPointer<Float>, settleSteps: UInt32, plan: HorizonPlan)
+    mutating func retrain(
+        since history: UnsafeBufferPointer<Float>, settleSteps: UInt32, plan: HorizonPlan,
+        shared: UnsafeMutablePointer<SharedModels>
+    )
 
     /// Measures in another unit from now on: everything known is multiplied.
     mutating func scale(by factor: Float)
 
-    /// The last one-step forecast's error in standard deviations, against the model that adapts; at most ±50.
-    var residual: Float { get }
-    /// The same against the reference that was frozen at the last trusted fit; NaN while there is none, and at the
-    /// first step after it was renewed.
-    var referenceResidual: Float { get }
-    /// The series' own step; 0 before it is known.
-    var stepSeconds: Float { get }
-    /// Steps folded so far.
-    var steps: UInt32 { get }
-    /// A change was reported and the model has not proved itself since.
-    var isDistrusted: Bool { get }
-    /// Too little has been seen for the bands to mean much.
-    var isYoung: Bool { get }
+    /// What others ask of it.
+    var status: SeriesStatus { get }
     /// Every index inside is in its range, whatever the bytes came from.
     var isSound: Bool { get }
+}
+
+/// What a model of a series tells of itself; kept as a stored part of it, so that asking copies nothing else.
+package struct SeriesStatus: BitwiseCopyable {
+    /// The last one-step forecast's error in standard deviations, against the model that adapts; at most ±50.
+    package internal(set) var residual: Float = 0
+    /// The same against the reference that was frozen at the last trusted fit; NaN while there is none, and at the
+    /// first step after it was renewed.
+    package internal(set) var referenceResidual: Float = 0
+    /// The median forecast for the step to come.
+    package internal(set) var expected: Float = 0
+    /// The series' own step; 0 before it is known.
+    package internal(set) var stepMilliseconds: UInt32 = 0
+    /// Steps folded so far.
+    package internal(set) var steps: UInt32 = 0
+    private var distrust: UInt32 = 0
+
+    /// Steps from which on bands mean something.
+    private static let youngSteps: UInt32 = 64
+
+    package init() {}
+
+    /// Too little has been seen for the bands to mean much.
+    package var isYoung: Bool { steps < Self.youngSteps }
+
+    /// A change was reported and the model has not proved itself since.
+    package internal(set) var isDistrusted: Bool {
+        get { distrust != 0 }
+        set { distrust = newValue ? 1 : 0 }
+    }
+
+    package var stepSeconds: Float { Float(stepMilliseconds) / 1_000 }
 }
 
 /// The levels at which quantiles are kept: 10, 50, 90, 95, 99 and 99.9 %; the order of the wire's `QuantileLevels`.

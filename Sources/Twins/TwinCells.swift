@@ -48,7 +48,7 @@ struct ResourceCell: BitwiseCopyable {
 
 /// One metric of a twin.
 struct SeriesCell: BitwiseCopyable {
-    var model = SeriesModel()
+    var model: SeriesModel
     var history = History()
     var times = TimeRing()
     /// Event time of the newest accepted sample.
@@ -84,6 +84,7 @@ struct SeriesCell: BitwiseCopyable {
     init(resource: Int32, metric: UInt32, code: SampleCode) {
         self.resource = resource
         self.metric = metric
+        model = SeriesModel(kin: metric)
         role = code.role.rawValue
         isCounter = code.isCounter ? 1 : 0
     }
@@ -95,7 +96,7 @@ extension UnsafeMutablePointer<SeriesCell> {
     var due: Int64 {
         guard pointee.metric != 0, pointee.lastTime != .min else { return .max }
         if pointee.quality == DataQuality.fresh.rawValue {
-            let step = pointee.model.stepMilliseconds
+            let step = pointee.model.status.stepMilliseconds
             return pointee.lastTime &+ 3 &* (step > 0 ? Int64(step) : 60_000)
         }
         return pointee.quality == DataQuality.stale.rawValue ? missingTime : .max
@@ -103,8 +104,8 @@ extension UnsafeMutablePointer<SeriesCell> {
 
     /// The model's word, read in place: its own accessor would copy the model first.
     @inline(__always)
-    var isDistrusted: Bool { pointee.model.flags & 1 != 0 }
+    var isDistrusted: Bool { pointee.model.status.isDistrusted }
 
     /// The moment at which it is missing: after 20 steps, and at least 15 minutes.
-    var missingTime: Int64 { pointee.lastTime &+ max(20 &* Int64(pointee.model.stepMilliseconds), 900_000) }
+    var missingTime: Int64 { pointee.lastTime &+ max(20 &* Int64(pointee.model.status.stepMilliseconds), 900_000) }
 }

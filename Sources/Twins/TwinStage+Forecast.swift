@@ -12,18 +12,18 @@ extension TwinStage {
         let quality = DataQuality(rawValue: cell.pointee.quality) ?? .missing
         var code = ForecastCode(
             quality: quality, role: MetricRole(rawValue: cell.pointee.role) ?? .unknown,
-            isDistrusted: cell.isDistrusted, isYoung: cell.pointee.model.steps < 64)
+            isDistrusted: cell.isDistrusted, isYoung: cell.pointee.model.status.isYoung)
         if cell.pointee.isCounter != 0 { code.raw |= 8 }
         if cell.pointee.capacityMoves != twin.pointee.capacityMoves {
             cell.pointee.capacityMoves = twin.pointee.capacityMoves
             code.raw |= 32
         }
-        numbers[ForecastNumbers.residual] = isMeasured ? cell.pointee.model.residual : .nan
-        numbers[ForecastNumbers.referenceResidual] = isMeasured ? cell.pointee.model.referenceResidual : .nan
-        numbers[ForecastNumbers.stepSeconds] = Float(cell.pointee.model.stepMilliseconds) / 1_000
+        numbers[ForecastNumbers.residual] = isMeasured ? cell.pointee.model.status.residual : .nan
+        numbers[ForecastNumbers.referenceResidual] = isMeasured ? cell.pointee.model.status.referenceResidual : .nan
+        numbers[ForecastNumbers.stepSeconds] = Float(cell.pointee.model.status.stepMilliseconds) / 1_000
         numbers[ForecastNumbers.horizonCount] = Float(plan.count)
         numbers[ForecastNumbers.readyUnits] = twin.pointee.readyUnits
-        numbers[ForecastNumbers.sampleCount] = Float(cell.pointee.model.steps)
+        numbers[ForecastNumbers.sampleCount] = Float(cell.pointee.model.status.steps)
         numbers[ForecastNumbers.unitsAgeSeconds] = twin.pointee.unitsAgeSeconds(at: cell.pointee.lastTime)
         for horizon in 0..<plan.count {
             let block = numbers + ForecastNumbers.block(horizon)
@@ -77,7 +77,7 @@ extension TwinStage {
             }
             dues[slot] = cell.due
             // A counter that was read only once has nothing to forecast.
-            guard cell.pointee.model.steps > 0 else { continue }
+            guard cell.pointee.model.status.steps > 0 else { continue }
             emitForecast(slot, isMeasured: false, into: out)
             summariseIfDue(slot, at: cell.pointee.lastTime, into: out)
         }

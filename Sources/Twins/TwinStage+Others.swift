@@ -8,7 +8,7 @@ extension TwinStage {
     mutating func receiveRetrain(_ entry: Entry, into out: Emitter) {
         guard entry.resource != 0, let slot = seriesIndex.find(entry.resource, entry.object) else { return }
         let cell = series.write(slot)
-        guard cell.pointee.model.steps > 0 else { return }
+        guard cell.pointee.model.status.steps > 0 else { return }
         count.retrainings &+= 1
         let known = cell.pointee.history.steps(since: entry.time.milliseconds, into: steps)
         if cell.pointee.activeEvents != 0 {
@@ -17,7 +17,8 @@ extension TwinStage {
         }
         let settleSteps = entry.value >= 0 ? UInt32(min(entry.value, 10_000)) : 0
         cell.pointee.model.retrain(
-            since: UnsafeBufferPointer(start: steps, count: known), settleSteps: settleSteps, plan: plan)
+            since: UnsafeBufferPointer(start: steps, count: known), settleSteps: settleSteps, plan: plan,
+            shared: shared)
         emitForecast(slot, isMeasured: false, into: out)
         summariseIfDue(slot, at: cell.pointee.lastTime, into: out)
     }

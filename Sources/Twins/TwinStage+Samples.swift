@@ -37,12 +37,12 @@ extension TwinStage {
         let fed = withoutEvents(value, at: time, cell, mask: twin.pointee.eventMask)
         let opens =
             if let fed {
-                cell.pointee.model.fold(fed, at: time, plan: plan)
+                cell.pointee.model.fold(fed, at: time, plan: plan, shared: shared)
             } else {
-                cell.pointee.model.pass(to: time, plan: plan)
+                cell.pointee.model.pass(to: time, plan: plan, shared: shared)
             }
         cell.pointee.level = Float(value)
-        let step = Int64(cell.pointee.model.stepMilliseconds)
+        let step = Int64(cell.pointee.model.status.stepMilliseconds)
         cell.pointee.history.append(Float(value), at: time, opens: opens, step: step)
         cell.pointee.quality = DataQuality.fresh.rawValue
         dues[slot] = cell.due
@@ -58,7 +58,7 @@ extension TwinStage {
         guard isOtherUnit else { return }
         cell.pointee.counterTime = .min
         cell.pointee.countsUnits = 0
-        cell.pointee.model = SeriesModel()
+        cell.pointee.model = SeriesModel(kin: cell.pointee.metric)
         cell.pointee.history = History()
     }
 
@@ -121,13 +121,13 @@ extension TwinStage {
             cell.pointee.holdSteps = hasBegun ? 5 : 0
         }
         guard now.mask != 0 else { return value }
-        let usual = cell.pointee.model.expected
+        let usual = cell.pointee.model.status.expected
         if usual > 1e-9 {
             let ratio = min(max(Float(value) / usual, 0.01), 1_000)
             let gain: Float = cell.pointee.holdSteps > 0 ? 0.5 : 0.25
             cell.pointee.factor += gain * (ratio - cell.pointee.factor)
         }
-        if cell.pointee.holdSteps > 0 && cell.pointee.model.steps > 0 {
+        if cell.pointee.holdSteps > 0 && cell.pointee.model.status.steps > 0 {
             cell.pointee.holdSteps &-= 1
             return nil
         }

@@ -7,6 +7,7 @@ extension TwinStage {
     private static var resourcesTag: UInt32 { sectionTag("twrs") }
     private static var seriesTag: UInt32 { sectionTag("twse") }
     private static var stateTag: UInt32 { sectionTag("twst") }
+    private static var sharedTag: UInt32 { sectionTag("twsh") }
 
     package mutating func freeze(into writer: inout StateWriter) {
         resources.freeze(tag: Self.resourcesTag, into: &writer)
@@ -18,6 +19,7 @@ extension TwinStage {
         coder.write(Int64(freeSeries))
         events.encode(into: &coder)
         writer.add(tag: Self.stateTag, bytes: coder.bytes)
+        writer.add(tag: Self.sharedTag, bytes: shared.pointee.bytes)
     }
 
     package mutating func restore(from reader: StateReader) throws(StateError) {
@@ -29,6 +31,9 @@ extension TwinStage {
         freeResource = try slot(try decoder.readInt64(), below: resources.count)
         freeSeries = try slot(try decoder.readInt64(), below: series.count)
         try events.decode(from: &decoder)
+        guard shared.pointee.restore(try reader.section(tag: Self.sharedTag)) else {
+            throw .invalid("what all series learned together is damaged")
+        }
         try checkSeries()
         try checkLists()
         dues = []

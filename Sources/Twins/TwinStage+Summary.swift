@@ -69,7 +69,7 @@ extension TwinStage {
         while next >= 0 {
             let cell = series.read(Int(next))
             next = cell.pointee.next
-            guard cell.pointee.model.steps > 0 else { continue }
+            guard cell.pointee.model.status.steps > 0 else { continue }
             writer.key(names.bytes(of: cell.pointee.metric))
             // A copy, as forecasting works in place and this cell may belong to a snapshot.
             var copy = cell.pointee
@@ -88,11 +88,11 @@ extension TwinStage {
         writer.key("role")
         writer.string(Self.word(MetricRole(rawValue: cell.pointee.role) ?? .unknown))
         writer.key("step_s")
-        number(cell.pointee.model.stepSeconds, into: &writer)
+        number(cell.pointee.model.status.stepSeconds, into: &writer)
         writer.key("distrusted")
         writer.bool(cell.isDistrusted)
         writer.key("samples")
-        writer.unsigned(UInt64(cell.pointee.model.steps))
+        writer.unsigned(UInt64(cell.pointee.model.status.steps))
         writer.key("forecast")
         writer.beginArray()
         for horizon in 0..<plan.count {

@@ -12,7 +12,7 @@ package struct TwinStage: ~Copyable, Stage {
     package static var inbox: TopicName { .observations }
     package static var outputs: [TopicName] { [.forecasts, .twins] }
     package static var watermarkOutput: TopicName? { .forecasts }
-    package static var logicVersion: UInt32 { 1 }
+    package static var logicVersion: UInt32 { 2 }
 
     let settings: TwinSettings
     let plan: HorizonPlan
@@ -35,6 +35,8 @@ package struct TwinStage: ~Copyable, Stage {
     var sweptTo: Int64 = 0
     var expiredTo: Int64 = 0
     var count = TwinCounters()
+    /// What all series learn together.
+    let shared: UnsafeMutablePointer<SharedModels>
 
     /// The plan's horizons, at hand.
     let horizons: UnsafeMutablePointer<Float>
@@ -59,6 +61,8 @@ package struct TwinStage: ~Copyable, Stage {
         resources = PagedTable(cellsMax: min(max(settings.resourcesMax, 1), Int(Int32.max)))
         series = PagedTable(cellsMax: min(max(settings.seriesMax, 1), Int(Int32.max)))
         events = PlannedEvents(eventsMax: settings.eventsMax)
+        shared = .allocate(capacity: 1)
+        shared.initialize(to: SharedModels())
         horizons = .allocate(capacity: HorizonPlan.horizonsMax)
         horizons.initialize(repeating: 0, count: HorizonPlan.horizonsMax)
         for index in 0..<plan.count { horizons[index] = plan[index] }
@@ -69,6 +73,8 @@ package struct TwinStage: ~Copyable, Stage {
     }
 
     deinit {
+        shared.deinitialize(count: 1)
+        shared.deallocate()
         horizons.deallocate()
         numbers.deallocate()
         steps.deallocate()

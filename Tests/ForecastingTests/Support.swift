@@ -1,3 +1,5 @@
+import Forecasting
+
 /// SplitMix64: a reproducible source for tests.
 struct Random {
     private var state: UInt64
@@ -39,4 +41,32 @@ func wave(_ phase: Double) -> Double {
     let x = half * 180
     let sine = 4 * x * (180 - x) / (40_500 - x * (180 - x))
     return turn < 0.5 ? sine : -sine
+}
+
+/// The bytes of a value's parts, without what lies between them. Arrays of one type have nothing between.
+func partsSize(_ value: Any) -> Int {
+    let mirror = Mirror(reflecting: value)
+    let isArray = String(describing: type(of: value)).hasPrefix("InlineArray")
+    if isArray || mirror.children.isEmpty { return wholeSize(value) }
+    return mirror.children.reduce(0) { $0 + partsSize($1.value) }
+}
+
+private func wholeSize(_ value: Any) -> Int {
+    func size<T>(_ value: T) -> Int { MemoryLayout<T>.size }
+    return _openExistential(value, do: size)
+}
+
+/// What the series of a test share.
+final class SharedBox {
+    let pointer: UnsafeMutablePointer<SharedModels>
+
+    init() {
+        pointer = .allocate(capacity: 1)
+        pointer.initialize(to: SharedModels())
+    }
+
+    deinit {
+        pointer.deinitialize(count: 1)
+        pointer.deallocate()
+    }
 }

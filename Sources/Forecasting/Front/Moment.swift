@@ -11,6 +11,7 @@ package struct Moment: BitwiseCopyable {
     package var step: UInt32 = 0
     /// Steps since the one before; 1 if none is missing.
     package var elapsed: UInt32 = 1
+    package var stepMilliseconds: UInt32 = 0
     /// As measured.
     package var value: Float = 0
     /// The value as far as it is believed; spikes are cut. Forecasts start here.
@@ -28,6 +29,16 @@ package struct Moment: BitwiseCopyable {
     package var anchorSteps: [6 of UInt32] = InlineArray(repeating: 0)
     /// Change to each anchor that the seasonal profiles expect, units; 0 while unknown.
     package var seasonal: [6 of Float] = InlineArray(repeating: 0)
+
+    /// Usual distance from the level at this time of day, and by anchor the change of it, units.
+    package var usual: Float = 0
+    package var later: [6 of Float] = InlineArray(repeating: 0)
+    /// What linear members read, units: distances of the base from three means, the last two changes, distances from
+    /// what is usual at this time and from the slow median.
+    package var readings = Readings(repeating: 0)
+
+    /// Eight numbers, read side by side.
+    package typealias Readings = SIMD8<Float>
 
     package init() {}
 }

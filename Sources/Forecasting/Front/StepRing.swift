@@ -1,0 +1,76 @@
+/// The last steps of a series as they were read: what members that learn by horizon look back at when a target comes.
+///
+/// 64 places; where horizons reach further than 64 steps, only every so many-th step is kept.
+struct StepRing: BitwiseCopyable {
+    static let places = 64
+    typealias Readings = SIMD8<Float>
+
+    private var steps: [64 of UInt32] = InlineArray(repeating: 0)
+    private var bases: [64 of Float] = InlineArray(repeating: 0)
+    private var units: [64 of Float] = InlineArray(repeating: 0)
+    private var usual: [64 of Float] = InlineArray(repeating: 0)
+    /// Readings in 1/64 of the unit.
+    private var readings: [512 of Int16] = InlineArray(repeating: 0)
+    /// Steps from one place to the next.
+    private var stride: UInt32 = 1
+
+    private static let resolution: Float = 64
+
+    /// Is for horizons up to so many steps from now on; starts empty if that is news.
+    @inline(__always)
+    mutating func adopt(stepsMax: UInt32) {
+        let needed = max((stepsMax &+ 62) / 63, 1)
+        if needed == stride { return }
+        self = StepRing()
+        stride = needed
+    }
+
+    var isSound: Bool { stride > 0 }
+
+    /// Keeps a step.
+    @inline(__always)
+    mutating func keep(_ step: UInt32, base: Float, unit: Float, usual value: Float, readings lanes: Readings) {
+        guard step % stride == 0 else { return }
+        let place = Int((step / stride) & 63)
+        steps[place] = step
+        bases[place] = base
+        units[place] = unit
+        usual[place] = value
+        for lane in 0..<8 {
+            readings[8 &* place &+ lane] = Int16(
+                clampedInt32((lanes[lane] * Self.resolution).rounded(), -32_767, 32_767))
+        }
+    }
+
+    /// The place of a step; nil if it was not kept.
+    @inline(__always)
+    mutating func place(of step: UInt32) -> Int? {
+        guard step % stride == 0 else { return nil }
+        let place = Int((step / stride) & 63)
+        return steps[place] == step && step > 0 ? place : nil
+    }
+
+    @inline(__always)
+    mutating func base(_ place: Int) -> Float { bases[place] }
+    @inline(__always)
+    mutating func unit(_ place: Int) -> Float { units[place] }
+    @inline(__always)
+    mutating func usual(_ place: Int) -> Float { usual[place] }
+    @inline(__always)
+    mutating func readings(_ place: Int) -> Readings {
+        var lanes = Readings(repeating: 0)
+        for lane in 0..<8 { lanes[lane] = Float(readings[8 &* place &+ lane]) }
+        return lanes * (1 / Self.resolution)
+    }
+
+    /// Forgets all steps.
+    mutating func clear() { steps = InlineArray(repeating: 0) }
+
+    mutating func scale(by factor: Float) {
+        for place in 0..<Self.places {
+            bases[place] *= factor
+            units[place] *= factor
+            usual[place] *= factor
+        }
+    }
+}

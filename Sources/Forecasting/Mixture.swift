@@ -1,0 +1,212 @@
+/// What the members of the ensemble said for one moment at one horizon, kept until it comes.
+struct PendingQuantiles: BitwiseCopyable {
+    /// What the forecast started from.
+    var base: Float = 0
+    /// The step that it speaks of; 0 if the place is free.
+    var target: UInt32 = 0
+    /// Bit k: member k spoke.
+    var awake: UInt32 = 0
+    private var spare: UInt32 = 0
+    /// By member and level, then what was issued: changes, in the series' unit of measure.
+    var said: [24 of UInt16] = InlineArray(repeating: 0)
+
+    /// The upper half of a float: two and a half digits at any size.
+    @inline(__always)
+    static func packed(_ value: Float) -> UInt16 {
+        UInt16(truncatingIfNeeded: (clamped(value, 1e30).bitPattern &+ 0x8000) &>> 16)
+    }
+
+    @inline(__always)
+    static func unpacked(_ value: UInt16) -> Float { Float(bitPattern: UInt32(value) << 16) }
+}
+
+/// Weighs the members of the ensemble at one horizon, level by level, and sets right what they say together.
+///
+/// The weights are those of exponential aggregation on the linearised pinball loss with a rate that follows the second
+/// order of the regrets (Wintenberger, "Optimal learning with Bernstein online aggregation", 2017; by level as in
+/// Berrisch and Ziel, "CRPS learning", 2023): a member's regret grows by r = slope · (issued − said), older regret
+/// fades, and its weight is prior · 2^(rate · regret / √Σ r²). A member that is silent is left out and regrets nothing
+/// ("sleeping experts"). The prior is how far the member led for other series of the class, so that a young series
+/// begins where its like have come to.
+///
+/// What is issued is then stretched about its median, level by level, so that it covers as often as it says: the
+/// logarithm of the stretch follows the exceedances one by one (adaptive conformal inference, as in `Band`).
+struct HorizonMixture: BitwiseCopyable {
+    static let members = 3
+    /// Forecasts that wait at a time.
+    static let places = 4
+    private static let levels = ForecastLevels.count
+    /// What all members say at one horizon.
+    static let numbers = members * levels
+    /// What a class knows of one horizon: leads, then stretches.
+    static let priorCount = numbers + levels
+    private static let issuedPlace = numbers
+
+    private static let rate: Float = 2
+    private static let fade: Float = 0.995
+    /// One regret may be so large a part of √Σ r².
+    private static let shareMax: Float = 0.5
+    private static let priorGain: Float = 0.002
+    /// A lead of a class, in powers of two, is kept within this.
+    private static let leadMax: Float = 5
+    private static let stretchGain: Float = 0.007
+    private static let stretchMax: Float = 3
+    private static let classGain: Float = 0.002
+
+    /// By member: its weight where nothing is known.
+    private static var initial: [3 of Float] { [1, 1, 0.3] }
+
+    /// By member and level: discounted regret towards the member, and the weight that follows.
+    private var regrets: [18 of Float] = InlineArray(repeating: 0)
+    private var weights: [18 of Float] = InlineArray(repeating: 0)
+    /// By level: discounted squares of the regrets.
+    private var squares: [6 of Float] = InlineArray(repeating: 0)
+    /// By level: log₂ of the stretch about the median.
+    private var stretches: [6 of Float] = InlineArray(repeating: 0)
+    private var judged: UInt32 = 0
+    private var nextIssue: UInt32 = 0
+    private var place: UInt32 = 0
+    private var spare: UInt32 = 0
+    private var pending: [4 of PendingQuantiles] = InlineArray(repeating: PendingQuantiles())
+
+    var isSound: Bool {
+        for index in 0..<(Self.numbers) where !(weights[index] >= 0 && weights[index] <= 1) {
+            return false
+        }
+        for level in 0..<Self.levels where !(stretches[level].magnitude <= 3 && squares[level] >= 0) { return false }
+        return true
+    }
+
+    /// Combines what the members say, six numbers each, and writes what is issued after it.
+    /// - Parameter priors: the class's leads at this horizon.
+    @inline(__always)
+    mutating func combine(
+        _ said: UnsafeMutablePointer<Float>, awake: UInt32, priors: UnsafeMutablePointer<Float>
+    ) {
+        if judged == 0 { for level in 0..<Self.levels { weigh(level, rate: 0, priors) } }
+        let issued = said + Self.issuedPlace
+        for level in 0..<Self.levels {
+            var sum: Float = 0
+            var total: Float = 0
+            for member in 0..<Self.members where awake & (1 << UInt32(member)) != 0 {
+                let weight = weights[member &* Self.levels &+ level]
+                sum += weight * said[member &* Self.levels &+ level]
+                total += weight
+            }
+            issued[level] = total > 0 ? sum / total : 0
+        }
+        let median = issued[1]
+        for level in 0..<Self.levels where level != 1 {
+            let stretch = Wave.exp2(stretches[level] + priors[Self.numbers &+ level])
+            issued[level] = median + (issued[level] - median) * stretch
+        }
+        for level in 1..<Self.levels { issued[level] = max(issued[level], issued[level &- 1]) }
+    }
+
+    @inline(__always)
+    func isDue(_ step: UInt32) -> Bool { step >= nextIssue }
+
+    /// Keeps what was said and issued for `horizon` steps on.
+    mutating func keep(
+        _ said: UnsafeMutablePointer<Float>, awake: UInt32, _ m: UnsafePointer<Moment>, horizon: UInt32
+    ) {
+        var forecast = PendingQuantiles()
+        forecast.base = m.pointee.base
+        forecast.target = m.pointee.step &+ horizon
+        forecast.awake = awake
+        let numbers = Self.issuedPlace + Self.levels
+        for index in 0..<numbers { forecast.said[index] = PendingQuantiles.packed(said[index] * m.pointee.unit) }
+        pending[Int(place) % Self.places] = forecast
+        place &+= 1
+        nextIssue = m.pointee.step &+ max((horizon &+ UInt32(Self.places) &- 1) / UInt32(Self.places), 1)
+    }
+
+    /// Judges the forecasts that speak of `step`; those of steps that were passed over are dropped.
+    @inline(__always)
+    mutating func mature(step: UInt32, value: Float, priors: UnsafeMutablePointer<Float>) {
+        for index in 0..<Self.places where pending[index].target != 0 && pending[index].target <= step {
+            let isNow = pending[index].target == step
+            pending[index].target = 0
+            if isNow { learn(pending[index], value: value, priors: priors) }
+        }
+    }
+
+    private mutating func learn(_ forecast: PendingQuantiles, value: Float, priors: UnsafeMutablePointer<Float>) {
+        let actual = clamped(value - forecast.base, 1e30)
+        judged = min(judged &+ 1, 1_000_000)
+        let gain = min(1 / (Float(judged) + 20), Self.stretchGain) + Self.stretchGain
+        for level in 0..<Self.levels {
+            let share = ForecastLevels.all[level]
+            let miss = actual - PendingQuantiles.unpacked(forecast.said[Self.issuedPlace &+ level])
+            let slope = miss > 0 ? -share : 1 - share
+            learnWeights(level, forecast, slope, priors)
+            // What is as good as equal says nothing.
+            guard miss.magnitude > actual.magnitude / 128, level != 1 else { continue }
+            let push = level == 0 ? slope : -slope
+            guard level > 3 else {
+                stretches[level] = clamped(stretches[level] + gain * push, Self.stretchMax)
+                continue
+            }
+            // One series sees few of the rarest: its class helps.
+            stretches[level] = clamped(stretches[level] + gain * push, Self.stretchMax)
+            let place = Self.numbers &+ level
+            priors[place] = clamped(priors[place] + Self.classGain * push, Self.stretchMax)
+        }
+    }
+
+    @inline(__always)
+    private mutating func learnWeights(
+        _ level: Int, _ forecast: PendingQuantiles, _ slope: Float, _ priors: UnsafeMutablePointer<Float>
+    ) {
+        let issued = PendingQuantiles.unpacked(forecast.said[Self.issuedPlace &+ level])
+        let usual = Self.shareMax * squares[level].squareRoot()
+        let limit = usual > 0 ? min(usual, 1e15) : 1e15
+        var square: Float = 0
+        for member in 0..<Self.members {
+            let index = member &* Self.levels &+ level
+            var regret: Float = 0
+            if forecast.awake & (1 << UInt32(member)) != 0 {
+                let said = PendingQuantiles.unpacked(forecast.said[index])
+                regret = clamped(slope * (issued - said), limit)
+            }
+            square = max(square, regret * regret)
+            regrets[index] = Self.fade * regrets[index] + regret
+        }
+        squares[level] = Self.fade * squares[level] + square
+        if squares[level] > 0 { weigh(level, rate: Self.rate / squares[level].squareRoot(), priors) }
+    }
+
+    /// The weights that follow from regrets and priors; the priors learn too, if there is a rate.
+    private mutating func weigh(_ level: Int, rate: Float, _ priors: UnsafeMutablePointer<Float>) {
+        var largest = regrets[level]
+        for member in 1..<Self.members { largest = max(largest, regrets[member &* Self.levels &+ level]) }
+        var total: Float = 0
+        for member in 0..<Self.members {
+            let index = member &* Self.levels &+ level
+            let lead = max(rate * (regrets[index] - largest), -30)
+            if rate > 0 { priors[index] += Self.priorGain * (max(lead, -Self.leadMax) - priors[index]) }
+            weights[index] = Self.initial[member] * Wave.exp2(lead + priors[index])
+            total += weights[index]
+        }
+        for member in 0..<Self.members { weights[member &* Self.levels &+ level] /= total }
+    }
+
+    /// A change was reported.
+    mutating func distrust() {
+        judged = min(judged, 40)
+        forgetPending()
+    }
+
+    /// Drops what is pending, as what comes cannot be compared with it.
+    mutating func forgetPending() {
+        for index in 0..<Self.places { pending[index].target = 0 }
+        nextIssue = 0
+    }
+
+    /// Measures in another unit from now on.
+    mutating func scale(by factor: Float) {
+        for index in 0..<(Self.numbers) { regrets[index] *= factor }
+        for level in 0..<Self.levels { squares[level] *= factor * factor }
+        forgetPending()
+    }
+}

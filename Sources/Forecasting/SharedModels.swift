@@ -1,0 +1,58 @@
+/// What all series of a task learn together: the network, and by class how far each member of the ensemble led and how
+/// much the quantiles had to be stretched.
+package struct SharedModels: ~Copyable {
+    /// Classes that are told apart; others share a place.
+    private static let classesMax = 64
+    private static let numbersPerClass = Moment.anchorsMax * HorizonMixture.priorCount
+
+    let network: UnsafeMutablePointer<Network>
+    /// By class and horizon: the mean leads by member and level, and the stretches by level; powers of two.
+    private let leads: UnsafeMutablePointer<Float>
+    /// What the members say at one horizon, while it is combined.
+    let said: UnsafeMutablePointer<Float>
+
+    package init() {
+        network = .allocate(capacity: 1)
+        network.initialize(to: Network())
+        leads = .allocate(capacity: Self.classesMax * Self.numbersPerClass)
+        leads.initialize(repeating: 0, count: Self.classesMax * Self.numbersPerClass)
+        said = .allocate(capacity: HorizonMixture.numbers + ForecastLevels.count)
+        said.initialize(repeating: 0, count: HorizonMixture.numbers + ForecastLevels.count)
+    }
+
+    deinit {
+        network.deinitialize(count: 1)
+        network.deallocate()
+        leads.deallocate()
+        said.deallocate()
+    }
+
+    /// The leads of a class at one horizon.
+    @inline(__always)
+    func priors(of kin: UInt32, _ anchor: Int) -> UnsafeMutablePointer<Float> {
+        let place = Int(kin) % Self.classesMax
+        return leads + (place * Self.numbersPerClass + anchor * HorizonMixture.priorCount)
+    }
+
+    /// What a snapshot keeps.
+    package var bytes: [UInt8] {
+        let numbers = UnsafeRawBufferPointer(
+            UnsafeBufferPointer(start: leads, count: Self.classesMax * Self.numbersPerClass))
+        return [UInt8](numbers) + [UInt8](network.pointee.bytes)
+    }
+
+    /// Takes over what `bytes` gave.
+    /// - Returns: false, with nothing changed, if it is damaged.
+    package mutating func restore(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        let count = Self.classesMax * Self.numbersPerClass
+        guard bytes.count >= 4 * count else { return false }
+        for index in 0..<count {
+            guard bytes.loadUnaligned(fromByteOffset: 4 * index, as: Float.self).magnitude <= 30 else { return false }
+        }
+        guard network.pointee.restore(UnsafeRawBufferPointer(rebasing: bytes[(4 * count)...])) else { return false }
+        for index in 0..<count {
+            leads[index] = bytes.loadUnaligned(fromByteOffset: 4 * index, as: Float.self)
+        }
+        return true
+    }
+}
