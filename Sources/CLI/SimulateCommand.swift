@@ -90,14 +90,12 @@ struct SimulateCommand: ParsableCommand {
 
     /// One run.
     static func run(_ seed: UInt64, _ options: SimulateCommand) -> Simulation.Report {
-        var layout = TopicLayout(partitions: options.partitions)
-        layout[.telemetry] = max(options.partitions - 1, 1)
-        var settings = Simulation.Settings(seed: seed)
-        settings.stepsWithFaults = options.steps
-        if options.calm { settings.faults = Faults.none }
-        let simulation = Simulation(settings, pipeline: .real(layout: layout))
-        var feed = SimulatedFeed(records: options.records)
-        return simulation.run(&feed)
+        var scenario = Scenario(seed: seed)
+        scenario.partitions = options.partitions
+        scenario.steps = options.steps
+        scenario.records = options.records
+        scenario.isCalm = options.calm
+        return scenario.run()
     }
 
     static func text(_ report: Simulation.Report) -> String {

@@ -13,16 +13,19 @@ struct DirectoryCell: BitwiseCopyable {
     var tagsRaw: UInt64
     /// Digest of the tags in canonical form.
     var tagsCanonical: UInt64
-    /// Event time (milliseconds) of the last change; older records do not change it back.
+    /// Event time (milliseconds) as of which this is known; older records do not change it back.
     var since: Int64
     var resource: NameID
+    /// 0 while it is not known.
     var locality: NameID
     /// 0 if not given.
     var resourceClass: NameID
+    /// Of the locality; −1 while that is not known.
     var partition: Int32
     /// Bytes in use of `tags`, or `tagsForgotten`.
     var tagsCount: UInt32
-    var reserved: UInt32
+    /// Event time (seconds) from which on it is due to be said again.
+    var dueSeconds: UInt32
     var tags: [208 of UInt8]
 
     init(resource: NameID) {
@@ -32,9 +35,9 @@ struct DirectoryCell: BitwiseCopyable {
         self.resource = resource
         locality = 0
         resourceClass = 0
-        partition = 0
+        partition = -1
         tagsCount = 0
-        reserved = 0
+        dueSeconds = 0
         tags = .init(repeating: 0)
     }
 
@@ -108,9 +111,10 @@ struct Directory: ~Copyable {
         for slot in 0..<cells.count {
             let cell = cells.read(slot)
             let name = cell.pointee.resource
-            guard name > 0, Int(name) <= names.count, cell.pointee.locality > 0,
-                Int(cell.pointee.locality) <= names.count, Int(cell.pointee.resourceClass) <= names.count,
-                cell.pointee.partition >= 0, cell.pointee.partition < partitions,
+            guard name > 0, Int(name) <= names.count, Int(cell.pointee.locality) <= names.count,
+                Int(cell.pointee.resourceClass) <= names.count,
+                cell.pointee.locality == 0 ? cell.pointee.partition == -1 : cell.pointee.partition >= 0,
+                cell.pointee.partition < partitions,
                 cell.pointee.tagsCount == DirectoryCell.tagsForgotten
                     || Int(cell.pointee.tagsCount) <= DirectoryCell.tagsBytesMax
             else { throw .invalid("a resource of the directory is out of range") }

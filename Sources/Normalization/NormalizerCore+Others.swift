@@ -16,8 +16,7 @@ extension NormalizerCore {
         }
     }
 
-    /// To the partitions of both ends; where an end is unknown, to all. `code` is the partition of the other end,
-    /// `UInt32.max` where that is unknown. Numbers that are not given are NaN.
+    /// To the partitions of both ends; where an end is unknown, to all. Numbers that are not given are NaN.
     mutating func receiveInteraction(_ sample: InteractionSample, into out: Emitter) {
         clock.observe(sample.time)
         guard let source = names.intern(sample.source), let target = names.intern(sample.target) else {
@@ -34,23 +33,25 @@ extension NormalizerCore {
             kind: .interaction, resource: source, object: target, time: sample.time, value: sample.rate ?? .nan,
             numbers: FloatSlice(start: UnsafeRawPointer(numbers), count: 2))
         if case .partition(let source) = from, case .partition(let target) = to {
-            entry.code = UInt32(target)
+            entry.code = InteractionCode(otherEnd: target, isUnrouted: false).raw
             out.emit(entry, to: .observations, partition: source)
-            entry.code = UInt32(source)
+            entry.code = InteractionCode(otherEnd: source, isUnrouted: false).raw
             if source != target { out.emit(entry, to: .observations, partition: target) }
             return
         }
         for partition in 0..<partitions {
-            entry.code = Self.otherEnd(from, to, seenFrom: partition)
+            entry.code = InteractionCode(
+                otherEnd: Self.otherEnd(from, to, seenFrom: partition), isUnrouted: true
+            ).raw
             out.emit(entry, to: .observations, partition: partition)
         }
     }
 
     /// With at least one end unknown: a partition that holds the known end does not know the other; any other can only
     /// hold the unknown end, and the other end is then the known one.
-    private static func otherEnd(_ from: Route, _ to: Route, seenFrom partition: Int32) -> UInt32 {
-        for case .partition(let known) in [from, to] where known != partition { return UInt32(known) }
-        return .max
+    private static func otherEnd(_ from: Route, _ to: Route, seenFrom partition: Int32) -> Int32? {
+        for case .partition(let known) in [from, to] where known != partition { return known }
+        return nil
     }
 
     private static func float(_ value: Double?) -> Float {
@@ -115,10 +116,8 @@ extension NormalizerCore {
 
     private func scope(of event: PlannedEventSample) -> Route {
         if rules.isLocalityType(event.scopeKey) { return .partition(rules.partition(of: event.scopeValue)) }
-        guard event.scopeKey.equals(text: "resource"), let resource = names.find(event.scopeValue),
-            let slot = directory.find(resource)
-        else { return .all }
-        return .partition(directory.read(slot).pointee.partition)
+        guard event.scopeKey.equals(text: "resource"), let resource = names.find(event.scopeValue) else { return .all }
+        return route(resource)
     }
 }
 

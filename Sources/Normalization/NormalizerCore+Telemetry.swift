@@ -31,12 +31,12 @@ extension NormalizerCore {
         var code = SampleCode(
             role: Self.role(sample.role) ?? memo.role,
             isCounter: sample.kind == .unspecified ? memo.isCounter : sample.kind == .counter)
-        var partition: Int32 = -1
-        if let slot = directory.find(resource), isKnown(directory.read(slot), sample) {
-            partition = directory.read(slot).pointee.partition
-        } else {
-            partition = identify(sample, resource, into: out)
-        }
+        let partition =
+            if let slot = directory.find(resource), isKnown(directory.read(slot), sample) {
+                directory.read(slot).pointee.partition
+            } else {
+                identify(sample, resource, into: out)
+            }
         if partition < 0 {
             code.isUnrouted = true
             counters.unrouted &+= 1
@@ -71,9 +71,11 @@ extension NormalizerCore {
         counters.unknownUnitSeries &+= 1
     }
 
-    /// Whether the sample says nothing about its resource that is not known; what it does not say stays as it is.
+    /// Whether the sample says nothing about its resource that is not known, and nothing is due to be said again; what
+    /// it does not say stays as it is.
     @inline(__always)
     private func isKnown(_ cell: UnsafePointer<DirectoryCell>, _ sample: TelemetrySample) -> Bool {
+        if sample.time.milliseconds >= Int64(cell.pointee.dueSeconds) &* 1_000 { return false }
         if !sample.locality.isEmpty, !names.bytes(of: cell.pointee.locality).equals(sample.locality) { return false }
         if !sample.resourceClass.isEmpty,
             !names.bytes(of: cell.pointee.resourceClass).equals(sample.resourceClass)
@@ -117,18 +119,24 @@ extension NormalizerCore {
         }
         let description = describe(sample)
         if let slot { return update(slot, description, sample, into: out) }
-        guard description.locality != 0 else { return -1 }
         var cell = DirectoryCell(resource: resource)
         cell.locality = description.locality
-        cell.partition = rules.partition(of: names.bytes(of: description.locality))
+        if cell.locality != 0 { cell.partition = rules.partition(of: names.bytes(of: cell.locality)) }
         cell.resourceClass = description.resourceClass
         cell.tagsRaw = description.tagsRaw
         cell.tagsCanonical = description.tagsCanonical
-        cell.since = since(sample.time)
         if let tags = description.tags { cell.keep(tags: tags) }
+        date(&cell, sample.time)
         // Without room in the directory nothing is announced, as it would have to be with every sample.
-        if directory.add(cell) { announce(cell, tags: description.tags ?? [], sample.time, into: out) }
+        if directory.add(cell) { announce(cell, tags: description.tags ?? [], from: fallback(resource), into: out) }
         return cell.partition
+    }
+
+    /// What is known is known as of this moment, and is said again some time later.
+    private func date(_ cell: inout DirectoryCell, _ time: EventTime) {
+        cell.since = since(time)
+        let known = cell.since == .min ? time.milliseconds : cell.since
+        cell.dueSeconds = UInt32(clamping: known / 1_000 + max(settings.restateSeconds, 60))
     }
 
     private mutating func describe(_ sample: TelemetrySample) -> Description {
@@ -166,39 +174,48 @@ extension NormalizerCore {
         let hasMoved = description.locality != 0 && description.locality != cell.pointee.locality
         let hasNewClass = description.resourceClass != 0 && description.resourceClass != cell.pointee.resourceClass
         let hasNewTags = description.tags != nil && description.tagsCanonical != cell.pointee.tagsCanonical
+        let isDue = sample.time.milliseconds >= Int64(cell.pointee.dueSeconds) * 1_000
         if description.tags != nil { cell.pointee.tagsRaw = description.tagsRaw }
-        guard hasMoved || hasNewClass || hasNewTags else { return cell.pointee.partition }
-        cell.pointee.since = since(sample.time)
+        guard hasMoved || hasNewClass || hasNewTags || isDue else { return cell.pointee.partition }
         if hasNewClass { cell.pointee.resourceClass = description.resourceClass }
         if hasNewTags, let tags = description.tags {
             cell.pointee.tagsCanonical = description.tagsCanonical
             cell.pointee.keep(tags: tags)
         }
+        var left = isDue || hasMoved ? fallback(cell.pointee.resource) : nil
         if hasMoved {
-            counters.resourcesMoved &+= 1
-            let old = cell.pointee.partition
+            if cell.pointee.partition >= 0 {
+                counters.resourcesMoved &+= 1
+                left = cell.pointee.partition
+            }
             cell.pointee.locality = description.locality
             cell.pointee.partition = rules.partition(of: names.bytes(of: description.locality))
-            if old != cell.pointee.partition {
-                out.emit(
-                    Entry(
-                        kind: .gone, resource: cell.pointee.resource, object: description.locality, time: sample.time),
-                    to: .observations, partition: old)
-            }
         }
         if hasNewClass || hasNewTags { counters.tagsChanged &+= 1 }
-        announce(cell.pointee, tags: description.tags ?? cell.pointee.keptTags, sample.time, into: out)
+        // Said again without a word about where it is, it is no news of that.
+        let since = cell.pointee.since
+        date(&cell.pointee, sample.time)
+        if !hasMoved, description.locality == 0 { cell.pointee.since = since }
+        announce(cell.pointee, tags: description.tags ?? cell.pointee.keptTags, from: left, into: out)
         return cell.pointee.partition
     }
 
     /// The moment of a change; not beyond what the clock believes, so that a stray time cannot freeze a description.
     func since(_ time: EventTime) -> Int64 { min(time, clock.largest).milliseconds }
 
-    /// Writes the `tags` entry of a resource. `tags` is missing in its text where they are too long to be kept and
-    /// the record at hand does not hold them: they are what they were.
+    /// Writes the `tags` entry of a resource to where it lives, and `gone` to where it has left, or would be looked for
+    /// without its locality. `tags` is missing in the text where they are too long to be kept and the record at hand
+    /// does not hold them: they are what they were.
     private mutating func announce(
-        _ cell: DirectoryCell, tags: [UInt8]?, _ time: EventTime, into out: Emitter
+        _ cell: DirectoryCell, tags: [UInt8]?, from left: Int32?, into out: Emitter
     ) {
+        let home = cell.partition >= 0 ? cell.partition : fallback(cell.resource)
+        let time = EventTime(milliseconds: max(cell.since, 0))
+        if let left, left != home {
+            let gone = Entry(
+                kind: .gone, code: UInt32(home), resource: cell.resource, object: cell.locality, time: time)
+            out.emit(gone, to: .observations, partition: left)
+        }
         json.removeAll()
         json.beginObject()
         if cell.resourceClass != 0 {
@@ -218,7 +235,7 @@ extension NormalizerCore {
         json.bytes.withUnsafeBytes { text in
             out.emit(
                 Entry(kind: .tags, resource: cell.resource, object: cell.locality, time: time, text: text),
-                to: .observations, partition: cell.partition)
+                to: .observations, partition: home)
         }
     }
 }

@@ -162,14 +162,22 @@ enum Route: Equatable {
 }
 
 extension NormalizerCore {
+    /// Where a resource is, by the directory.
+    func route(_ resource: NameID) -> Route {
+        guard let slot = directory.find(resource), directory.read(slot).pointee.partition >= 0 else { return .all }
+        return .partition(directory.read(slot).pointee.partition)
+    }
+
+    /// Where a resource lives whose locality nobody knows.
+    func fallback(_ resource: NameID) -> Int32 {
+        TwinCore.partition(of: names.bytes(of: resource), among: partitions)
+    }
+
     /// Where a resource is: by the locality that the record names, else by the directory. A locality that is named is
     /// remembered for the records that do not name it.
     mutating func route(_ resource: NameID, locality: UnsafeRawBufferPointer, time: EventTime) -> Route {
         let slot = directory.find(resource)
-        guard !locality.isEmpty else {
-            guard let slot else { return .all }
-            return .partition(directory.read(slot).pointee.partition)
-        }
+        guard !locality.isEmpty else { return route(resource) }
         let partition = rules.partition(of: locality)
         if let slot {
             let cell = directory.read(slot)

@@ -50,6 +50,8 @@ package struct NormalizerSettings: Sendable {
     package var policyBytesMax = 65_536
     /// Resources in the directory of one task.
     package var resourcesMax = 250_000
+    /// What is known of a resource is said again after so much event time, as inboxes are trimmed by their retention.
+    package var restateSeconds: Int64 = 21_600
     /// Dead letters written for one record; the rest is summed up in one more.
     package var deadLettersPerRecordMax = 100
     /// Series whose unknown unit is counted by series.
@@ -94,7 +96,7 @@ package struct NormalizerSettings: Sendable {
         }
         for bound in [
             latenessSecondsMax, futureSecondsMax, Int64(recordBytesMax), Int64(policyBytesMax), Int64(resourcesMax),
-            Int64(deadLettersPerRecordMax), Int64(callPairsMax),
+            Int64(deadLettersPerRecordMax), Int64(callPairsMax), restateSeconds,
         ] { digest.combine(UInt64(bitPattern: bound)) }
         digest.combine(jumpConfirmations)
         digest.combine(collectdStoresRates ? 1 : 0)

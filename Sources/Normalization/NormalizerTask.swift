@@ -17,8 +17,9 @@ import TwinCore
 /// | outcomes | `outcome` | observations and outlooks, by locality |
 /// | policies, commands | `policy`, `command` | outlooks, all partitions |
 ///
-/// `tags` is written when a resource is first seen and when its description changes, `gone` to the partition that a
-/// resource leaves. Where a locality is neither in the record nor in the directory, the entry goes to all partitions.
+/// `tags` is written when a resource is first seen, when its description changes, and now and then. Where a locality is
+/// neither in the record nor in the directory, the entry goes to all partitions, and the one that the resource's name
+/// hashes to keeps it. `gone` tells that one that the resource lives elsewhere, and the one that a resource leaves.
 package final class NormalizerTask: TaskLogic {
     /// Raised with every change of logic that changes outputs.
     package static let logicVersion: UInt32 = 2

@@ -26,13 +26,8 @@ extension PropagationStage {
             counts.malformed &+= 1
             return
         }
-        let isKnown = entry.code < UInt32(scratch.reached.count)
-        let partition = isKnown ? Int32(entry.code) : -1
-        if !isKnown && !isHere(entry.resource) && !isHere(entry.object) {
-            // It went to all partitions, as nobody knew where the ends live; not here.
-            counts.strangers &+= 1
-            return
-        }
+        let otherEnd = InteractionCode(raw: entry.code).otherEnd ?? -1
+        let partition = Int(otherEnd) < scratch.reached.count ? otherEnd : -1
         guard let source = node(entry.resource), let target = node(entry.object) else { return }
         if partition == task.partition {
             nodes.write(source).pointee.isHere = 1
@@ -58,11 +53,6 @@ extension PropagationStage {
         }
         propagate(entry.time, into: out)
         refreshTouched(except: -1, into: out)
-    }
-
-    private func isHere(_ resource: NameNumber) -> Bool {
-        guard let slot = nodeIndex.find(resource, 1) else { return false }
-        return nodes.read(slot).pointee.isHere == 1
     }
 
     /// The edge between two nodes, made if it is new; nil when one of the limits is reached.

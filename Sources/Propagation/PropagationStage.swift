@@ -202,9 +202,8 @@ package struct PropagationStage: Stage, ~Copyable {
         [
             StageCounter("resources", UInt64(nodes.count)), StageCounter("edges", UInt64(edges.count)),
             StageCounter("edgesRefused", counts.edgesRefused),
-            StageCounter("resourcesRefused", counts.resourcesRefused), StageCounter("strangers", counts.strangers),
-            StageCounter("malformedEntries", counts.malformed),
-            StageCounter("influencesSent", counts.influencesSent),
+            StageCounter("resourcesRefused", counts.resourcesRefused),
+            StageCounter("malformedEntries", counts.malformed), StageCounter("influencesSent", counts.influencesSent),
             StageCounter("influencesReceived", counts.influencesReceived),
             StageCounter("influencesStale", counts.influencesStale), StageCounter("outlooks", counts.outlooks),
             StageCounter("refreshes", counts.refreshes), StageCounter("recomputations", counts.recomputations),

@@ -111,7 +111,6 @@ func demandRank(_ role: MetricRole) -> UInt16 {
 struct PropagationCounts {
     var edgesRefused: UInt64 = 0
     var resourcesRefused: UInt64 = 0
-    var strangers: UInt64 = 0
     var malformed: UInt64 = 0
     var influencesSent: UInt64 = 0
     var influencesReceived: UInt64 = 0

@@ -22,6 +22,8 @@ package struct Faults: Sendable {
     package var snapshotDamaged = 0.0
     /// A hole of offsets before a record is appended.
     package var offsetGap = 0.0
+    /// Per step: superseded policies go from the log.
+    package var compaction = 0.0
     /// A batch ends after each record.
     package var tinyBatch = 0.0
 
@@ -48,6 +50,7 @@ package struct Faults: Sendable {
         faults.snapshotDamaged = weight(&generator, [0.05, 0.5, 1])
         faults.offsetGap = weight(&generator, [0.01, 0.1])
         faults.tinyBatch = weight(&generator, [0.1, 0.9])
+        faults.compaction = weight(&generator, [0.002, 0.02])
         return faults
     }
 }

@@ -27,6 +27,8 @@ package struct Oracle {
         /// Records of JSON topics, in order of first appearance.
         package var json: [TopicPartition: [[UInt8]]] = [:]
         package var repeats = 0
+        /// Where a second incarnation has taken over: the last entry before it, by destination.
+        package var fences: [TopicPartition: Sequence] = [:]
     }
 
     /// Topics whose records are frames.
@@ -34,15 +36,17 @@ package struct Oracle {
     /// Topics whose records are JSON, one entry each.
     package static let jsonTopics: [TopicName] = [.actions, .decisions, .drift, .twins, .deadletters]
 
-    /// The fold: a fresh task over the recorded inbox, alone, undisturbed. It is silent below `speakFrom` and ends
-    /// before `end`, as an incarnation is that takes over, or is taken over from, at an offset.
+    /// The fold: a fresh task over the recorded inbox, alone, undisturbed. It begins at `start`, is silent below
+    /// `speakFrom` and ends before `end`, as an incarnation is that takes over, or is taken over from, at an offset.
     package func fold(
-        _ task: TaskID, speakFrom: Int64 = 0, end: Int64 = .max, make: (TaskID) throws -> any TaskLogic
+        _ task: TaskID, from start: Int64 = 0, speakFrom: Int64 = 0, end: Int64 = .max,
+        make: (TaskID) throws -> any TaskLogic
     ) throws -> (Outputs, any TaskLogic) {
         let logic = try make(task)
         var outputs = Outputs()
-        for record in records(TopicPartition(task.inbox, task.partition)) where record.offset < end {
-            try Self.feed(record, to: logic, muted: record.offset < speakFrom)
+        for record in records(TopicPartition(task.inbox, task.partition))
+        where record.offset >= start && record.offset < end {
+            Self.feed(record, to: logic, muted: record.offset < speakFrom)
             if logic.emitter.pendingBytes > 1 << 20 { collect(logic, into: &outputs) }
         }
         logic.emitter.cutAll()
@@ -50,17 +54,20 @@ package struct Oracle {
         return (outputs, logic)
     }
 
-    /// Gives one recorded record to a task.
-    package static func feed(_ record: SimulatedLog.Stored, to logic: any TaskLogic, muted: Bool = false) throws {
-        func with<R>(_ bytes: [UInt8]?, _ body: (UnsafeRawBufferPointer?) throws -> R) rethrows -> R {
-            guard let bytes else { return try body(nil) }
-            return try bytes.withUnsafeBytes { try body($0) }
+    /// Gives one recorded record to a task. A fault leaves the record folded; who has stopped at it shows as stopped.
+    package static func feed(_ record: SimulatedLog.Stored, to logic: any TaskLogic, muted: Bool = false) {
+        func with(_ bytes: [UInt8]?, _ body: (UnsafeRawBufferPointer?) -> Void) {
+            guard let bytes else { return body(nil) }
+            bytes.withUnsafeBytes { body($0) }
         }
-        try with(record.key) { key in
-            try with(record.value) { value in
-                try with(record.contentType) { type in
-                    try logic.receive(
-                        InboxRecord(offset: record.offset, key: key, value: value, contentType: type), muted: muted)
+        with(record.key) { key in
+            with(record.value) { value in
+                with(record.contentType) { type in
+                    do throws(TaskFault) {
+                        try logic.receive(
+                            InboxRecord(offset: record.offset, key: key, value: value, contentType: type),
+                            muted: muted)
+                    } catch { return }
                 }
             }
         }
@@ -97,15 +104,22 @@ package struct Oracle {
     private func readFrames(of task: TaskID, _ partition: TopicPartition, into outputs: inout Outputs) {
         var last = Sequence.none
         var incarnation: UInt64 = 0
+        var passesGap = false
         for record in records(partition) {
-            guard let value = record.value, let frame = Self.entries(of: value), frame.header.sender == task,
-                !frame.entries.isEmpty, frame.header.incarnation >= incarnation
-            else { continue }
-            // As a receiver does: a frame ahead of the chain waits for its resend, unless a new incarnation begins.
-            if frame.header.previous > last && (incarnation == 0 || frame.header.incarnation == incarnation) {
+            guard let value = record.value, let frame = Self.entries(of: value), frame.header.sender == task else {
                 continue
             }
+            if frame.acceptsGap && frame.header.previous == last { passesGap = true }
+            // A heartbeat fences as well.
+            guard !frame.acceptsGap, frame.header.incarnation >= incarnation else { continue }
+            let isNew = incarnation == 0 ? frame.header.incarnation > 1 : frame.header.incarnation > incarnation
+            if isNew && incarnation > 0 { outputs.fences[partition] = last }
+            // As a receiver does: a frame ahead of the chain waits for its resend, unless a new incarnation begins.
+            if frame.header.previous > last && !isNew && !passesGap { continue }
             incarnation = frame.header.incarnation
+            last = max(last, frame.header.previous)
+            if frame.entries.isEmpty { continue }
+            passesGap = false
             for entry in frame.entries {
                 if entry.sequence <= last {
                     outputs.repeats += 1
@@ -133,7 +147,9 @@ package struct Oracle {
     }
 
     /// The entries of a frame with their digests, or nil if the bytes are no frame.
-    package static func entries(of value: [UInt8]) -> (header: FrameHeader, entries: [RecordedEntry])? {
+    package static func entries(
+        of value: [UInt8]
+    ) -> (header: FrameHeader, entries: [RecordedEntry], acceptsGap: Bool)? {
         let reader = FrameReader()
         return value.withUnsafeBytes { bytes in
             guard (try? reader.decode(bytes)) != nil else { return nil }
@@ -143,7 +159,7 @@ package struct Oracle {
                     RecordedEntry(
                         sequence: sequence, content: digest(entry, names: reader.names), kind: entry.kind))
             }
-            return (reader.header, result)
+            return (reader.header, result, reader.acceptsGap)
         }
     }
 

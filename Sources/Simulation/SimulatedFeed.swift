@@ -25,18 +25,25 @@ package struct SimulatedFeed {
     private let localities: Int
     private let stepMilliseconds: Int64
     private let shiftAfterMilliseconds: Int64
-    private static let start: Int64 = 1_767_225_600_000
-    private var time = start
+    /// 2026-01-01.
+    package static let start = EventTime(milliseconds: 1_767_225_600_000)
+    private var time = start.milliseconds
+    /// One resource moves to another locality in the middle.
+    package let moves: Bool
+    private static let moveMilliseconds: Int64 = 400_000
     private var recent: [(partition: Int32, value: [UInt8], samples: Int)] = []
 
     /// - Parameters:
     ///   - stepMilliseconds: event time passes by 0 to 4 of these per record.
     ///   - shiftAfterMilliseconds: when, in event time, every second resource begins to do twice as much.
     ///   - telemetryOnly: nothing but samples and their repeats, into one raw partition.
+    ///   - moves: one resource changes its locality in the middle.
     package init(
         records: Int, resources: Int = 12, localities: Int = 4, stepMilliseconds: Int64 = 1_000,
-        shiftAfterMilliseconds: Int64 = .max / 2, telemetryOnly: Bool = false
+        shiftAfterMilliseconds: Int64 = .max / 2, telemetryOnly: Bool = false,
+        moves: Bool = false
     ) {
+        self.moves = moves
         self.shiftAfterMilliseconds = shiftAfterMilliseconds
         self.telemetryOnly = telemetryOnly
         self.stepMilliseconds = stepMilliseconds
@@ -75,7 +82,15 @@ package struct SimulatedFeed {
 
     private func name(_ resource: Int) -> String { "svc-\(resource)" }
 
-    private func locality(_ resource: Int) -> String { "cluster-\(resource % localities)" }
+    /// The last resource never says where it is.
+    private func locality(_ resource: Int, at moment: Int64) -> String? {
+        if resource == resources - 1 { return nil }
+        let hasMoved = moves && resource == 0 && moment >= Self.start.milliseconds + Self.moveMilliseconds
+        return "cluster-\((hasMoved ? resource + 1 : resource) % localities)"
+    }
+
+    /// Whether this is the resource that moves.
+    func isMover(_ name: [UInt8]) -> Bool { moves && name.elementsEqual(self.name(0).utf8) }
 
     /// A record with one to five samples; a resource's series may be spread over raw partitions.
     private mutating func writeTelemetry(_ hub: SimulationHub) {
@@ -108,12 +123,14 @@ package struct SimulatedFeed {
         json.key("metric")
         json.string(Self.metrics[metric])
         json.key("value")
-        let isShifted = resource % 2 == 0 && moment - Self.start >= shiftAfterMilliseconds
+        let isShifted = resource % 2 == 0 && moment - Self.start.milliseconds >= shiftAfterMilliseconds
         json.double(max(0, 50 + 40 * sine(phase) + 10 * noise) * (isShifted ? 2 : 1))
         json.key("ts")
         json.int(moment)
-        json.key("locality")
-        json.string(locality(resource))
+        if let locality = locality(resource, at: moment) {
+            json.key("locality")
+            json.string(locality)
+        }
         json.key("class")
         json.string(resource % 3 == 0 ? "database" : "service")
         json.endObject()
@@ -143,10 +160,11 @@ package struct SimulatedFeed {
         json.key("rate")
         json.int(hub.random.int(1...500))
         if hub.random.chance(0.8) {
-            json.key("sourceLocality")
-            json.string(locality(source))
-            json.key("targetLocality")
-            json.string(locality(target))
+            for (key, end) in [("sourceLocality" as StaticString, source), ("targetLocality", target)] {
+                guard let locality = locality(end, at: time) else { continue }
+                json.key(key)
+                json.string(locality)
+            }
         }
         json.endObject()
         write(hub, .interactions, key: nil, value: json.bytes)
@@ -182,7 +200,8 @@ package struct SimulatedFeed {
         let resource = hub.random.int(0...(resources - 1))
         let status = ["ready", "applied", "failed", "unschedulable"][hub.random.int(0...3)]
         let text =
-            "{\"action\":\"none\",\"resource\":\"\(name(resource))\",\"locality\":\"\(locality(resource))\","
+            "{\"action\":\"none\",\"resource\":\"\(name(resource))\","
+            + (locality(resource, at: time).map { "\"locality\":\"\($0)\"," } ?? "")
             + "\"status\":\"\(status)\",\"readyReplicas\":\(hub.random.int(1...12)),\"ts\":\(time)}"
         write(hub, .outcomes, key: nil, value: Array(text.utf8))
     }

@@ -22,7 +22,7 @@ package final class SimulatedGroup {
         case revoked([TopicPartition], lost: Bool)
     }
 
-    private let partitions: [TopicPartition]
+    let partitions: [TopicPartition]
     package private(set) var members: [Member] = []
     private var isRebalancing = false
 

@@ -24,6 +24,8 @@ package final class SimulatedLog {
     private var partitions: [TopicPartition: [Stored]] = [:]
     private var ends: [TopicPartition: Int64] = [:]
     private var commits: [Group: Int64] = [:]
+    /// Offsets that compaction has removed: kept for the record, not given to readers.
+    private var compacted: [TopicPartition: Set<Int64>] = [:]
 
     private struct Group: Hashable {
         var stage: StageName
@@ -58,6 +60,22 @@ package final class SimulatedLog {
         else { return false }
         losses = loss.number > 1 ? (partition, loss.number - 1) : nil
         return loss.number == 1
+    }
+
+    /// Removes all records below an offset but the last of each key.
+    package func compact(_ partition: TopicPartition, below offset: Int64) {
+        var kept = Set<[UInt8]>()
+        for record in records(partition).reversed() {
+            guard let key = record.key else { continue }
+            if !kept.insert(key).inserted && record.offset < offset {
+                compacted[partition, default: []].insert(record.offset)
+            }
+        }
+    }
+
+    /// Whether compaction has removed a record.
+    package func isCompacted(_ partition: TopicPartition, _ offset: Int64) -> Bool {
+        compacted[partition]?.contains(offset) ?? false
     }
 
     /// Makes a hole of `count` offsets, as control records and compaction do.

@@ -14,8 +14,8 @@ extension SimulatedPipeline {
                 let outputs = Topology.outputs(of: stage)
                 return outputs.contains(.deadletters) ? outputs : outputs + [.deadletters]
             },
-            make: { (task, reader) throws(StateError) -> any TaskLogic in
-                var setting = TaskSetting(task: task, layout: layout)
+            make: { (setting, reader) throws(StateError) -> any TaskLogic in
+                var setting = setting
                 setting.gapFramesMax = gapFramesMax
                 setting.namesMax = 100_000
                 return try settings.makeTask(setting, restoring: reader)

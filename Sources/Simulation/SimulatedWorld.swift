@@ -11,7 +11,8 @@ package final class SimulatedWorld: WorkerWorld {
     package let incarnation: UInt64
     package let hub: SimulationHub
     package let snapshots: any SnapshotStore
-    package private(set) var wallClock: EventTime?
+    /// Event time as a clock on the wall would show it, where the simulation has one.
+    package var wallClock: EventTime? { hub.wallClock }
     /// What the worker told its operator.
     package private(set) var failures: [String] = []
 
@@ -29,7 +30,7 @@ package final class SimulatedWorld: WorkerWorld {
 
     package var nowMilliseconds: Int64 { hub.now }
 
-    private var group: SimulatedGroup { hub.group(stage) }
+    private var group: SimulatedGroup { hub.group(stage, incarnation) }
 
     // MARK: consuming
 
@@ -62,6 +63,7 @@ package final class SimulatedWorld: WorkerWorld {
                 given += 1
                 index += 1
                 positions[turn].offset = record.offset + 1
+                if hub.log.isCompacted(partition, record.offset) { continue }
                 if !give(partition, record, body) { return true }
                 if hub.random.chance(0.05) { break }
             }
@@ -93,7 +95,7 @@ package final class SimulatedWorld: WorkerWorld {
     }
 
     package func bounds(_ partition: TopicPartition) throws(WorldError) -> LogBounds {
-        LogBounds(start: 0, end: hub.log.end(partition))
+        LogBounds(start: hub.start(stage, partition), end: hub.log.end(partition))
     }
 
     package func assign(_ starts: [StartOffset]) throws(WorldError) {

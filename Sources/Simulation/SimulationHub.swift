@@ -10,8 +10,17 @@ package final class SimulationHub {
     /// Virtual milliseconds.
     package var now: Int64 = 0
     package let files = MemoryFileSystem()
+    /// Milliseconds of wall clock to one of virtual time; 0: watermarks follow event time alone.
+    package var wallClockPace: Int64 = 0
+
+    /// What the clock on the wall shows.
+    package var wallClock: EventTime? {
+        wallClockPace == 0 ? nil : SimulatedFeed.start.advanced(byMilliseconds: now * wallClockPace)
+    }
     /// Broken promises, in words. Empty is good.
     package private(set) var violations: [String] = []
+    /// Superseded policies have gone from the log.
+    package private(set) var hasCompacted = false
     package var snapshotsSaved = 0
     package var snapshotsFailed = 0
     package var snapshotsDamaged = 0
@@ -20,6 +29,15 @@ package final class SimulationHub {
     package var recoveriesFromSnapshot = 0
 
     private var groups: [SimulatedGroup] = []
+    /// Groups of second incarnations, made when they are first asked for.
+    private var successors: [SimulatedGroup?] = Array(repeating: nil, count: StageName.allCases.count)
+    /// What each stage finds as the start of its inboxes; 0 where nothing is said.
+    private var starts: [LogStart: Int64] = [:]
+
+    private struct LogStart: Hashable {
+        var stage: StageName
+        var partition: TopicPartition
+    }
 
     package init(layout: TopicLayout, seed: UInt64, faults: Faults, inboxes: (StageName) -> [TopicName]) {
         log = SimulatedLog(layout: layout)
@@ -34,12 +52,37 @@ package final class SimulationHub {
         }
     }
 
-    /// The consumer group of a stage.
-    package func group(_ stage: StageName) -> SimulatedGroup { groups[Int(stage.rawValue) - 1] }
+    /// The consumer group of a stage and incarnation.
+    package func group(_ stage: StageName, _ incarnation: UInt64) -> SimulatedGroup {
+        let index = Int(stage.rawValue) - 1
+        if incarnation == 1 { return groups[index] }
+        if let group = successors[index] { return group }
+        let group = SimulatedGroup(partitions: groups[index].partitions)
+        successors[index] = group
+        return group
+    }
+
+    /// The first offset that the log still has for a stage.
+    package func start(_ stage: StageName, _ partition: TopicPartition) -> Int64 {
+        starts[LogStart(stage: stage, partition: partition)] ?? 0
+    }
+
+    /// Retention has passed what lies before an offset.
+    package func trim(_ stage: StageName, _ partition: TopicPartition, below offset: Int64) {
+        starts[LogStart(stage: stage, partition: partition)] = offset
+    }
 
     /// Notes a broken promise.
     package func check(_ holds: Bool, _ words: @autoclosure () -> String) {
         if !holds && violations.count < 100 { violations.append(words()) }
+    }
+
+    /// The broker drops policies that were superseded, as far as they were read.
+    func compactPolicies() {
+        let partition = TopicPartition(.policies, 0)
+        guard let read = log.committed(.normalizer, 1, partition) else { return }
+        log.compact(partition, below: read)
+        hasCompacted = true
     }
 
     /// The store that every worker of the simulation shares, as on a shared volume.

@@ -8,14 +8,13 @@ package struct TaskSetting: Sendable {
     package var layout: TopicLayout
     package var namesMax: Int
     package var gapFramesMax: UInt64
-    package var acceptsGaps: Bool
     /// The state is built anew from what the log still has.
     package var rebuildsFromStart: Bool
     package var emitterLimits: Emitter.Limits
 
     package init(
         task: TaskID, incarnation: UInt64 = 1, layout: TopicLayout, namesMax: Int = 1_000_000,
-        gapFramesMax: UInt64 = 300, acceptsGaps: Bool = false, rebuildsFromStart: Bool = false,
+        gapFramesMax: UInt64 = 300, rebuildsFromStart: Bool = false,
         emitterLimits: Emitter.Limits = Emitter.Limits()
     ) {
         self.task = task
@@ -23,7 +22,6 @@ package struct TaskSetting: Sendable {
         self.layout = layout
         self.namesMax = namesMax
         self.gapFramesMax = gapFramesMax
-        self.acceptsGaps = acceptsGaps
         self.rebuildsFromStart = rebuildsFromStart
         self.emitterLimits = emitterLimits
     }
@@ -57,9 +55,7 @@ package final class FrameTask<S: Stage & ~Copyable>: TaskLogic {
         emitter = Emitter(
             task: setting.task, incarnation: setting.incarnation, layout: setting.layout,
             outputs: S.outputs + [.deadletters], names: names, limits: setting.emitterLimits)
-        senders = Senders(
-            gapFramesMax: setting.gapFramesMax, acceptsGaps: setting.acceptsGaps,
-            acceptsStrangers: setting.rebuildsFromStart)
+        senders = Senders(gapFramesMax: setting.gapFramesMax, acceptsStrangers: setting.rebuildsFromStart)
         stage = S(settings: settings, task: setting.task, layout: setting.layout, names: names)
         guard let reader else { return }
         try names.restore(tag: Self.namesTag, from: reader)
@@ -75,17 +71,33 @@ package final class FrameTask<S: Stage & ~Copyable>: TaskLogic {
         do {
             try reader.decode(value)
         } catch {
-            emitter.deadLetter(DeadLetter(
-                topic: task.inbox, partition: task.partition, offset: record.offset, key: record.key, value: value,
-                reason: "not a frame: \(error)"))
-            return
+            return refuse(record, "not a frame: \(error)")
         }
-        let verdict = try senders.admit(reader.header, sequences: reader.sequences)
-        if case .accept(let from) = verdict { receiveEntries(from: from) }
-        if let heartbeat = reader.heartbeat, verdict != .fenced {
-            senders.hear(heartbeat, from: reader.header.sender)
-            advance()
+        if reader.acceptsGap { return senders.acceptGap(of: reader.header.sender, after: reader.header.previous) }
+        switch senders.admit(reader.header, sequences: reader.sequences) {
+        case .accept(let from):
+            receiveEntries(from: from)
+            hear()
+        case .repeated: hear()
+        case .fenced, .ahead: break
+        case .unknown: refuse(record, "from one sender more than the \(Senders.sendersMax) that are remembered")
+        case .lost(let fault):
+            // In a replay this has been passed before, and how stands further on in the log.
+            if !muted { throw fault }
         }
+    }
+
+    /// A heartbeat counts where the frame does: one that is ahead of its chain speaks for entries that are not here.
+    private func hear() {
+        guard let heartbeat = reader.heartbeat else { return }
+        senders.hear(heartbeat, from: reader.header.sender)
+        advance()
+    }
+
+    private func refuse(_ record: InboxRecord, _ reason: String) {
+        emitter.deadLetter(DeadLetter(
+            topic: task.inbox, partition: task.partition, offset: record.offset, key: record.key, value: record.value,
+            reason: reason))
     }
 
     private func receiveEntries(from: Int) {

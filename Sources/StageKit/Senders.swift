@@ -15,6 +15,10 @@ package struct Senders {
         package var isIdle = false
         /// True once it has said anything about time.
         package var speaksOfTime = false
+        /// The gap that is open is accepted: the next frame needs no predecessor.
+        package var passesGap = false
+        /// Its inbox was recreated since: others speak in its place.
+        package var isRetired = false
     }
 
     /// What to do with a frame.
@@ -27,6 +31,10 @@ package struct Senders {
         case fenced
         /// Ahead of the chain: dropped, a resend will fill it.
         case ahead
+        /// Ahead of the chain, and for so many frames that no resend is to be hoped for; dropped as well.
+        case lost(TaskFault)
+        /// From one sender more than can be remembered.
+        case unknown
     }
 
     package private(set) var all: [Sender] = []
@@ -42,74 +50,89 @@ package struct Senders {
         package var acceptedGaps: UInt64 = 0
     }
 
-    /// Frames of a sender that may be dropped while a gap is open before the task stops.
+    /// Frames of a sender that may be dropped while a gap is open before it counts as lost.
     package let gapFramesMax: UInt64
-    /// The operator's word that a gap is to be passed over.
-    package let acceptsGaps: Bool
-    /// True if the state is rebuilt from what the log still has: a sender's first frame then has lost predecessors.
-    package let acceptsStrangers: Bool
+    /// True if the state was begun in the middle of the log: a sender's first frame then has lost predecessors.
+    package private(set) var acceptsStrangers: Bool
     /// The most senders that are remembered.
     package static let sendersMax = 65_536
 
     private var recent = 0
 
-    package init(gapFramesMax: UInt64 = 300, acceptsGaps: Bool = false, acceptsStrangers: Bool = false) {
+    package init(gapFramesMax: UInt64 = 300, acceptsStrangers: Bool = false) {
         self.gapFramesMax = gapFramesMax
-        self.acceptsGaps = acceptsGaps
         self.acceptsStrangers = acceptsStrangers
     }
 
-    private mutating func index(of task: TaskID) -> Int {
+    /// The place of a sender, made if it is new; nil where there is no room for one more.
+    private mutating func index(of task: TaskID) -> Int? {
         if recent < all.count, all[recent].task == task { return recent }
         if let found = all.firstIndex(where: { $0.task == task }) {
             recent = found
-        } else {
-            recent = all.count
-            all.append(Sender(task: task))
+            return found
         }
+        guard all.count < Self.sendersMax else { return nil }
+        append(Sender(task: task))
+        recent = all.count - 1
         return recent
     }
 
+    /// Adds a sender. Where a topic was recreated, the senders of its former epoch never speak again.
+    private mutating func append(_ sender: Sender) {
+        var sender = sender
+        for index in all.indices where all[index].task.isSameStage(as: sender.task) {
+            if all[index].task.epoch < sender.task.epoch { all[index].isRetired = true }
+            if all[index].task.epoch > sender.task.epoch { sender.isRetired = true }
+        }
+        all.append(sender)
+    }
+
     /// Compares a frame with the sender's chain and moves the chain on if it fits.
-    /// - Parameter sequences: of the frame's entries, ascending.
-    package mutating func admit(_ header: FrameHeader, sequences: [Sequence]) throws(TaskFault) -> Verdict {
-        let index = index(of: header.sender)
-        if header.incarnation < all[index].incarnation {
+    /// - Parameter sequences: of the frame's entries, ascending; none in a pure heartbeat.
+    package mutating func admit(_ header: FrameHeader, sequences: [Sequence]) -> Verdict {
+        guard let index = index(of: header.sender) else { return .unknown }
+        let known = all[index]
+        guard header.incarnation >= known.incarnation else {
             counters.fencedFrames += 1
             return .fenced
         }
+        let isFirst = known.incarnation == 0
         let isNewIncarnation =
-            all[index].incarnation == 0
-            ? header.incarnation > 1 || acceptsStrangers : header.incarnation > all[index].incarnation
-        let last = all[index].last
-        if !sequences.isEmpty && header.last <= last {
-            all[index].incarnation = header.incarnation
+            isFirst ? header.incarnation > 1 || acceptsStrangers : header.incarnation > known.incarnation
+        let isRepeat = !sequences.isEmpty && header.last <= known.last
+        if header.previous > known.last && !isRepeat {
+            guard isNewIncarnation || known.passesGap else { return wait(index, header) }
+            all[index].last = header.previous
+        }
+        all[index].incarnation = header.incarnation
+        guard !sequences.isEmpty, !isRepeat else {
             counters.repeatedEntries += UInt64(sequences.count)
             return .repeated
         }
-        if header.previous > last && !isNewIncarnation {
-            guard acceptsGaps else {
-                all[index].gapFrames += 1
-                counters.framesAhead += 1
-                if all[index].gapFrames > gapFramesMax {
-                    throw .gap(sender: header.sender, last: last, found: max(header.first, header.previous))
-                }
-                return .ahead
-            }
-            counters.acceptedGaps += 1
-            all[index].last = header.previous
-        }
-        if sequences.isEmpty {
-            all[index].incarnation = header.incarnation
-            return .repeated
-        }
-        all[index].incarnation = header.incarnation
         all[index].last = header.last
         all[index].gapFrames = 0
+        all[index].passesGap = false
         var from = 0
-        while sequences[from] <= last { from += 1 }
+        while sequences[from] <= known.last { from += 1 }
         counters.repeatedEntries += UInt64(from)
         return .accept(from: from)
+    }
+
+    private mutating func wait(_ index: Int, _ header: FrameHeader) -> Verdict {
+        all[index].gapFrames += 1
+        counters.framesAhead += 1
+        guard all[index].gapFrames > gapFramesMax else { return .ahead }
+        return .lost(.gap(
+            sender: header.sender, last: all[index].last, found: max(header.first, header.previous)))
+    }
+
+    /// The operator's word, as a record of the inbox, that what is missing of a sender is lost for good: its next frame
+    /// needs no predecessor. Says nothing unless just that gap is open.
+    package mutating func acceptGap(of task: TaskID, after last: Sequence) {
+        guard let index = index(of: task), all[index].gapFrames > 0, all[index].last == last, !all[index].passesGap
+        else { return }
+        all[index].passesGap = true
+        counters.acceptedGaps += 1
     }
 
     /// Takes a heartbeat: watermarks only rise.
@@ -120,7 +143,7 @@ package struct Senders {
 
     /// Takes a watermark that a sender forwards.
     package mutating func note(watermark: EventTime, isIdle: Bool, from task: TaskID) {
-        let index = index(of: task)
+        guard let index = index(of: task) else { return }
         all[index].speaksOfTime = true
         all[index].watermark = max(all[index].watermark, watermark)
         all[index].isIdle = isIdle
@@ -130,7 +153,7 @@ package struct Senders {
     package var minimum: EventTime? {
         var minimum = EventTime.distantFuture
         for task in expected where !all.contains(where: { $0.task == task && $0.speaksOfTime }) { return nil }
-        for sender in all where sender.speaksOfTime && !sender.isIdle {
+        for sender in all where sender.speaksOfTime && !sender.isIdle && !sender.isRetired {
             minimum = min(minimum, sender.watermark)
         }
         return minimum == .distantFuture || minimum == .distantPast ? nil : minimum
@@ -141,6 +164,7 @@ package struct Senders {
     package func freeze(watermark: EventTime, into writer: inout StateWriter) {
         var coder = StateCoder()
         coder.write(watermark.milliseconds)
+        coder.write(acceptsStrangers ? 1 : UInt64(0))
         coder.write(UInt64(expected.count))
         for task in expected { coder.write(task.packed) }
         coder.write(UInt64(all.count))
@@ -151,7 +175,7 @@ package struct Senders {
             coder.write(sender.last.index)
             coder.write(sender.gapFrames)
             coder.write(sender.watermark.milliseconds)
-            coder.write(UInt64((sender.isIdle ? 1 : 0) | (sender.speaksOfTime ? 2 : 0)))
+            coder.write(sender.flags)
         }
         writer.add(tag: Self.tag, bytes: coder.bytes)
     }
@@ -160,6 +184,7 @@ package struct Senders {
     package mutating func restore(from reader: StateReader) throws(StateError) -> EventTime {
         var decoder = try reader.decoder(tag: Self.tag)
         let watermark = EventTime(milliseconds: try decoder.readInt64())
+        acceptsStrangers = try decoder.readWord() != 0
         for _ in 0..<(try decoder.readCount(max: Self.sendersMax)) {
             guard let task = TaskID(packed: try decoder.readWord()) else { throw .invalid("unknown sender") }
             expected.append(task)
@@ -171,11 +196,26 @@ package struct Senders {
             sender.last = Sequence(offset: try decoder.readInt64(), index: try decoder.readInt64())
             sender.gapFrames = try decoder.readWord()
             sender.watermark = EventTime(milliseconds: try decoder.readInt64())
-            let flags = try decoder.readWord()
-            sender.isIdle = flags & 1 != 0
-            sender.speaksOfTime = flags & 2 != 0
-            all.append(sender)
+            sender.flags = try decoder.readWord()
+            append(sender)
         }
         return watermark
     }
+}
+
+extension Senders.Sender {
+    /// What is true of it, as bits of a snapshot. Whether it is retired follows from the others.
+    fileprivate var flags: UInt64 {
+        get { (isIdle ? 1 : 0) | (speaksOfTime ? 2 : 0) | (passesGap ? 4 : 0) }
+        set {
+            isIdle = newValue & 1 != 0
+            speaksOfTime = newValue & 2 != 0
+            passesGap = newValue & 4 != 0
+        }
+    }
+}
+
+extension TaskID {
+    /// Whether both are tasks of one stage over one topic, whatever its epoch.
+    fileprivate func isSameStage(as other: TaskID) -> Bool { stage == other.stage && inbox == other.inbox }
 }

@@ -21,7 +21,7 @@ package struct InboxRecord {
     }
 }
 
-/// Why a task cannot go on. Bad records never lead here: they are dead letters.
+/// Why a task should not go on. Bad records never lead here: they are dead letters.
 package enum TaskFault: Error, Equatable {
     /// Entries of a sender are missing between what was received last and what comes now, and did not come again.
     case gap(sender: TaskID, last: Sequence, found: Sequence)
@@ -29,8 +29,17 @@ package enum TaskFault: Error, Equatable {
     package var text: String {
         switch self {
         case .gap(let sender, let last, let found):
-            "entries of \(sender) between \(last) and \(found) are missing and were not sent again; "
-                + "restore them by replaying the sender, or go on without them with --accept-gap"
+            "entries of \(sender) between \(last) and \(found) are missing and were not sent again: the broker lost "
+                + "them. If it can be restored to hold them, restore it; else start with --accept-gap to go on without "
+                + "them"
+        }
+    }
+
+    /// The record that accepts the loss, for the task's own inbox: so the acceptance stands in the log, and a replay
+    /// does the same.
+    package var acceptance: [UInt8] {
+        switch self {
+        case .gap(let sender, let last, _): FrameWriter.gapAcceptance(sender: sender, after: last)
         }
     }
 }
@@ -57,7 +66,8 @@ package struct StageCounter: Sendable, Equatable {
 package protocol TaskLogic: AnyObject {
     var emitter: Emitter { get }
 
-    /// Folds one record into the state. With `muted` the outputs are numbered but not written (replay).
+    /// Folds one record into the state. With `muted` the outputs are numbered but not written (replay). The record is
+    /// folded even where a fault is thrown: whoever accepts the loss may go on.
     func receive(_ record: InboxRecord, muted: Bool) throws(TaskFault)
 
     /// Closes the open frames with a heartbeat, where the stage is a source of event time. `wallClock` is given only

@@ -13,6 +13,8 @@ struct ResourceCell: BitwiseCopyable {
     var lastTime: Int64 = 0
     /// Event time of the last summary.
     var summaryTime: Int64 = 0
+    /// As of when it is known to live here.
+    var identifiedAt: Int64 = .min
     /// Event time of the last word on ready units.
     var supplyTime: Int64 = .min
     /// Names of tag keys and of their values.
@@ -30,13 +32,10 @@ struct ResourceCell: BitwiseCopyable {
     var readyUnits: Float = .nan
     var tagCount: UInt16 = 0
     var seriesCount: UInt16 = 0
-    /// 0 unknown, 1 low, 2 normal, 3 high, 4 critical; as its tag `criticality` says.
-    var criticality: UInt8 = 0
     /// Counts outcomes, so that each series can mark its next forecast.
     var capacityMoves: UInt8 = 0
     var isSummarised: UInt8 = 0
-    /// It lives in another partition now; its cells are freed at the next look for expired twins.
-    var isGone: UInt8 = 0
+    private var spare: UInt16 = 0
 
     init(name: UInt32) { self.name = name }
 

@@ -59,5 +59,11 @@ struct TwinCounters {
     var becameStale: UInt64 = 0
     var becameMissing: UInt64 = 0
     var expired: UInt64 = 0
+    /// Went to all partitions and is kept in another one: dropped here.
+    var strangers: UInt64 = 0
+    /// Came to a partition where the resource lives no more, or by an old record: dropped.
+    var elsewhere: UInt64 = 0
+    /// Word of where a resource lives, older than what is known.
+    var outdated: UInt64 = 0
     var summaries: UInt64 = 0
 }

@@ -73,11 +73,26 @@ extension TwinStage {
         freeResource = Int32(slot)
     }
 
-    /// A resource that lives in another partition from now on: it falls silent here, and its cells are freed at the
-    /// next look for expired twins. If it speaks here again before, nothing was lost.
-    mutating func forget(_ name: NameID) {
-        guard name != 0, let slot = resourceIndex.find(name, 0) else { return }
-        resources.write(slot).pointee.isGone = 1
+    /// Whether a resource lives in this partition: it has a twin here, or its name leads here and it is not known to
+    /// live elsewhere.
+    func livesHere(_ name: NameID) -> Bool {
+        guard name != 0, !departures.contains(name) else { return false }
+        return resourceIndex.find(name, 0) != nil
+            || TwinCore.partition(of: names.bytes(of: name), among: layout[.observations]) == task.partition
+    }
+
+    /// A resource that lives in another partition: its twin, if it has one here, falls silent, and its cells are freed
+    /// at the next look for expired twins. If it is said to live here again before, nothing was lost.
+    mutating func receiveGone(_ entry: Entry, into out: Emitter) {
+        let name = entry.resource
+        let time = entry.time.milliseconds
+        guard name != 0 else { return }
+        let slot = resourceIndex.find(name, 0)
+        if let slot, resources.read(slot).pointee.identifiedAt > time { return count.outdated &+= 1 }
+        let wasHere = slot != nil && !departures.contains(name)
+        departures.note(name, at: time)
+        guard let slot, wasHere else { return }
+        out.emit(entry, to: .forecasts, partition: task.partition)
         var next = resources.read(slot).pointee.firstSeries
         while next >= 0 {
             let cell = series.write(Int(next))
@@ -87,15 +102,20 @@ extension TwinStage {
         }
     }
 
-    /// Forgets twins whose last sample is older than a moment, with a tombstone for their summaries, and those that
-    /// are gone, whose summaries now come from elsewhere.
+    /// Forgets twins whose last sample is older than a moment, with a tombstone for their summaries, and says so; and
+    /// those that are gone, whose summaries now come from elsewhere.
     mutating func expire(before moment: Int64, into out: Emitter) {
         var hasReleased = false
         for slot in 0..<resources.count where resources.read(slot).pointee.name != 0 {
             let cell = resources.read(slot).pointee
             let isOld = cell.lastTime < moment && cell.supplyTime < moment
-            guard isOld || cell.isGone != 0 else { continue }
-            if cell.isSummarised != 0 && cell.isGone == 0 {
+            let isGone = departures.contains(cell.name)
+            guard isOld || isGone else { continue }
+            if !isGone {
+                let gone = Entry(kind: .gone, resource: cell.name, time: EventTime(milliseconds: moment))
+                out.emit(gone, to: .forecasts, partition: task.partition)
+            }
+            if cell.isSummarised != 0 && !isGone {
                 out.tombstone(to: .twins, partition: summaryPartition(of: cell.name), key: cell.name)
             }
             release(slot)
@@ -103,6 +123,7 @@ extension TwinStage {
             count.expired &+= 1
         }
         if hasReleased { rebuildIndex() }
+        departures.forget(before: moment)
     }
 
     /// The index from the cells alone.

@@ -6,7 +6,9 @@ import TwinCore
 extension TwinStage {
     /// A change was found: the model distrusts what it knew and learns from the steps since.
     mutating func receiveRetrain(_ entry: Entry, into out: Emitter) {
-        guard entry.resource != 0, let slot = seriesIndex.find(entry.resource, entry.object) else { return }
+        guard entry.resource != 0, !departures.contains(entry.resource),
+            let slot = seriesIndex.find(entry.resource, entry.object)
+        else { return }
         let cell = series.write(slot)
         guard cell.pointee.model.status.steps > 0 else { return }
         count.retrainings &+= 1
@@ -25,7 +27,9 @@ extension TwinStage {
 
     /// What an actuator reports: how many units are ready.
     mutating func receiveOutcome(_ entry: Entry) {
-        guard entry.resource != 0, let slot = resourceIndex.find(entry.resource, 0) else { return }
+        guard entry.resource != 0, !departures.contains(entry.resource),
+            let slot = resourceIndex.find(entry.resource, 0)
+        else { return }
         guard entry.value >= 0, entry.value <= 1e9 else { return }
         let cell = resources.write(slot)
         guard entry.time.milliseconds >= cell.pointee.supplyTime else { return }
@@ -97,10 +101,22 @@ extension TwinStage {
         }
     }
 
-    /// Identity: locality, class and tags. Tags that are not in the text are what they were.
-    mutating func receiveTags(_ entry: Entry) {
-        guard entry.resource != 0, let slot = resourceSlot(entry.resource) else { return }
+    /// Traffic: for the graph, where one of its ends lives here.
+    func receiveInteraction(_ entry: Entry, into out: Emitter) {
+        if InteractionCode(raw: entry.code).isUnrouted, !livesHere(entry.resource), !livesHere(entry.object) { return }
+        out.emit(entry, to: .forecasts, partition: task.partition)
+    }
+
+    /// Identity: the resource lives here, of this locality, class and tags. Tags that are not in the text are what they
+    /// were.
+    mutating func receiveTags(_ entry: Entry, into out: Emitter) {
+        guard entry.resource != 0 else { return }
+        guard departures.admits(entry.resource, at: entry.time.milliseconds) else { return count.outdated &+= 1 }
+        departures.remove(entry.resource)
+        out.emit(entry, to: .forecasts, partition: task.partition)
+        guard let slot = resourceSlot(entry.resource) else { return }
         var cell = resources.read(slot).pointee
+        cell.identifiedAt = max(cell.identifiedAt, entry.time.milliseconds)
         if entry.object != 0 { cell.locality = entry.object }
         if cell.lastTime == 0 { cell.lastTime = entry.time.milliseconds }
         readTags(entry.text, into: &cell)
@@ -128,7 +144,6 @@ extension TwinStage {
     private mutating func readTagObject(_ reader: inout JSONReader, into cell: inout ResourceCell) -> Bool {
         guard (try? reader.enterObject()) != nil else { return false }
         cell.tagCount = 0
-        cell.criticality = 0
         cell.tagKeys = InlineArray(repeating: 0)
         cell.tagValues = InlineArray(repeating: 0)
         while let found = try? reader.nextKey() {
@@ -137,9 +152,6 @@ extension TwinStage {
                 continue
             }
             guard let string = try? reader.readString() else { return false }
-            if reader.raw(found).spells("criticality") {
-                cell.criticality = Self.criticality(reader.raw(string))
-            }
             let place = Int(cell.tagCount)
             guard place < ResourceCell.tagsMax, let key = intern(found, of: reader),
                 let value = intern(string, of: reader)
@@ -152,13 +164,6 @@ extension TwinStage {
             cell.tagCount &+= 1
         }
         return true
-    }
-
-    private static func criticality(_ word: UnsafeRawBufferPointer) -> UInt8 {
-        if word.spells("low") { return 1 }
-        if word.spells("normal") { return 2 }
-        if word.spells("high") { return 3 }
-        return word.spells("critical") ? 4 : 0
     }
 
     /// The number of a string of the text, decoded if it must be.

@@ -12,6 +12,11 @@ extension TwinStage {
             return
         }
         let code = SampleCode(raw: entry.code)
+        if code.isUnrouted {
+            guard livesHere(entry.resource) else { return count.strangers &+= 1 }
+        } else if departures.contains(entry.resource) {
+            return count.elsewhere &+= 1
+        }
         let time = entry.time.milliseconds
         if code.role == .supply { return receiveSupply(entry.resource, units: entry.value, time: time) }
         guard let slot = seriesSlot(entry.resource, entry.object, code) else { return }
@@ -27,7 +32,6 @@ extension TwinStage {
         cell.pointee.lastTime = time
         let twin = resources.write(Int(cell.pointee.resource))
         if time > twin.pointee.lastTime { twin.pointee.lastTime = time }
-        twin.pointee.isGone = 0
 
         guard let measured = measure(entry.value, at: time, cell) else {
             dues[slot] = cell.due

@@ -18,6 +18,7 @@ extension TwinStage {
         coder.write(Int64(freeResource))
         coder.write(Int64(freeSeries))
         events.encode(into: &coder)
+        departures.encode(into: &coder)
         writer.add(tag: Self.stateTag, bytes: coder.bytes)
         writer.add(tag: Self.sharedTag, bytes: shared.pointee.bytes)
     }
@@ -31,6 +32,7 @@ extension TwinStage {
         freeResource = try slot(try decoder.readInt64(), below: resources.count)
         freeSeries = try slot(try decoder.readInt64(), below: series.count)
         try events.decode(from: &decoder)
+        try departures.decode(from: &decoder, namesMax: names.count)
         guard shared.pointee.restore(try reader.section(tag: Self.sharedTag)) else {
             throw .invalid("what all series learned together is damaged")
         }

@@ -28,6 +28,8 @@ package struct TwinStage: ~Copyable, Stage {
     /// Per series: when its quality changes unless a sample comes. Follows from the cells.
     var dues: [Int64] = []
     var events: PlannedEvents
+    /// Resources that are known to live elsewhere.
+    var departures = Departures()
     /// Heads of the lists of free cells.
     var freeResource = ResourceCell.none
     var freeSeries = ResourceCell.none
@@ -83,16 +85,12 @@ package struct TwinStage: ~Copyable, Stage {
     package mutating func receive(_ entry: Entry, into out: Emitter) {
         switch entry.kind {
         case .sample: receiveSample(entry, into: out)
-        case .interaction: out.emit(entry, to: .forecasts, partition: task.partition)
-        case .tags:
-            receiveTags(entry)
-            out.emit(entry, to: .forecasts, partition: task.partition)
+        case .interaction: receiveInteraction(entry, into: out)
+        case .tags: receiveTags(entry, into: out)
         case .event: receiveEvent(entry)
         case .retrain: receiveRetrain(entry, into: out)
         case .outcome: receiveOutcome(entry)
-        case .gone:
-            forget(entry.resource)
-            out.emit(entry, to: .forecasts, partition: task.partition)
+        case .gone: receiveGone(entry, into: out)
         case .policy, .command, .forecast, .watermark, .influence, .outlook: break
         }
     }
@@ -122,6 +120,8 @@ package struct TwinStage: ~Copyable, Stage {
             StageCounter("seriesRefused", count.seriesRefused), StageCounter("eventsRefused", count.eventsRefused),
             StageCounter("tagsRefused", count.tagsRefused), StageCounter("retrainings", count.retrainings),
             StageCounter("becameStale", count.becameStale), StageCounter("becameMissing", count.becameMissing),
+            StageCounter("strangers", count.strangers), StageCounter("elsewhere", count.elsewhere),
+            StageCounter("outdated", count.outdated),
             StageCounter("expired", count.expired), StageCounter("summaries", count.summaries),
         ]
     }

@@ -11,6 +11,8 @@ package struct TaskFactory<Logic: TaskLogic> {
     /// Of the logic and the configuration that change outputs.
     package let fingerprint: UInt64
     package let rebuildFromStart: Bool
+    /// The operator's word that a gap is to be passed over.
+    package var acceptsGaps: Bool
     /// Version of the layout of the state's sections.
     package let schemaVersion: UInt32
     /// The topic's epoch, from the configuration.
@@ -19,13 +21,14 @@ package struct TaskFactory<Logic: TaskLogic> {
 
     package init(
         stage: StageName, incarnation: UInt64, fingerprint: UInt64, rebuildFromStart: Bool = false,
-        schemaVersion: UInt32 = 1, epoch: @escaping (TopicName) -> UInt16 = { _ in 1 },
+        acceptsGaps: Bool = false, schemaVersion: UInt32 = 1, epoch: @escaping (TopicName) -> UInt16 = { _ in 1 },
         make: @escaping (TaskID, StateReader?) throws(StateError) -> Logic
     ) {
         self.stage = stage
         self.incarnation = incarnation
         self.fingerprint = fingerprint
         self.rebuildFromStart = rebuildFromStart
+        self.acceptsGaps = acceptsGaps
         self.schemaVersion = schemaVersion
         self.epoch = epoch
         self.make = make
@@ -47,7 +50,6 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
     /// Tasks of partitions that were let go at a commit; they resume if the partition comes back where they stand.
     private var suspended: [(id: TopicPartition, logic: Logic, next: Int64)] = []
     @exclusivity(unchecked) private var recent = 0
-    private var needsRestart = false
     /// Why the worker stopped, once it has.
     package private(set) var stopReason: StopReason?
     /// Records folded, counted for status.
@@ -122,7 +124,7 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
     // MARK: records
 
     private func poll(_ timeout: Int64) throws(WorldError) {
-        var fault: TaskFault?
+        var fault: WorldError?
         try world.poll(timeoutMilliseconds: timeout) { event in
             switch event {
             case .assigned(let partitions): loop.assigned(partitions, now: world.nowMilliseconds)
@@ -131,7 +133,7 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
                 return false
             case .end(let partition, let position): loop.reachedEnd(partition, position: position)
             case .record(let partition, let record):
-                do throws(TaskFault) {
+                do throws(WorldError) {
                     try receive(partition, record)
                 } catch {
                     fault = error
@@ -142,19 +144,31 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
             return true
         }
         loop.polled()
-        if let fault { throw WorldError(.stopBroken, fault.text) }
+        if let fault { throw fault }
         // A task with much to say must not wait for the commit: its records go out while it reads on.
         try produceWaiting(above: loop.settings.commitBytesMax / 4)
     }
 
-    private func receive(_ partition: TopicPartition, _ record: InboxRecord) throws(TaskFault) {
+    private func receive(_ partition: TopicPartition, _ record: InboxRecord) throws(WorldError) {
         let admission = loop.admit(partition, offset: record.offset)
         guard admission != .drop, let logic = task(partition) else { return }
-        try logic.receive(record, muted: admission == .replay)
+        do {
+            try logic.receive(record, muted: admission == .replay)
+        } catch {
+            try pass(error, of: partition)
+        }
         recordsFolded &+= 1
         loop.received(
             partition, offset: record.offset, inputBytes: (record.value?.count ?? 0) + (record.key?.count ?? 0),
             outputBytesPending: logic.emitter.pendingBytes, now: world.nowMilliseconds)
+    }
+
+    /// Stops at a gap, or accepts it where the operator has said so: by a record in the inbox, so that every replay
+    /// does the same. A repeat of that record says nothing new.
+    private func pass(_ fault: TaskFault, of partition: TopicPartition) throws(WorldError) {
+        guard factory.acceptsGaps else { throw WorldError(.stopBroken, fault.text) }
+        world.note(.acceptedGap(factory.id(partition), fault.text))
+        try world.record(fault.acceptance, in: partition)
     }
 
     private func task(_ partition: TopicPartition) -> Logic? {

@@ -57,6 +57,8 @@ package protocol WorkerWorld: AnyObject {
 
     /// Queues records; may block while queues are full.
     func produce(_ records: [OutgoingRecord]) throws(WorldError)
+    /// Writes the acceptance of a gap into an inbox itself.
+    func record(_ acceptance: [UInt8], in inbox: TopicPartition) throws(WorldError)
     /// Returns once every record since the last flush is acknowledged, or throws.
     func flush(timeoutMilliseconds: Int64) throws(WorldError)
     func commit(_ offsets: [StartOffset], timeoutMilliseconds: Int64) throws(WorldError)
@@ -72,6 +74,13 @@ package protocol WorkerWorld: AnyObject {
     func note(_ event: WorkerEvent)
 }
 
+extension WorkerWorld {
+    /// The acceptance goes out like any other record.
+    package func record(_ acceptance: [UInt8], in inbox: TopicPartition) throws(WorldError) {
+        try produce([OutgoingRecord(topic: inbox.topic, partition: inbox.partition, key: nil, value: acceptance)])
+    }
+}
+
 /// What a worker tells its operator.
 package enum WorkerEvent: Sendable {
     case recovered(TaskID, from: Int64, speakFrom: Int64, usedSnapshot: Bool)
@@ -79,6 +88,7 @@ package enum WorkerEvent: Sendable {
     case skippedSnapshot(TaskID, String)
     case released([TopicPartition])
     case rebuilding(String)
+    case acceptedGap(TaskID, String)
     case snapshotSubmitted(TaskID, offset: Int64)
     case failed(String)
 }

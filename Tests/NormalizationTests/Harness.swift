@@ -128,6 +128,9 @@ final class Harness {
         return outputs
     }
 
+    /// What is said to those partitions where the resources live.
+    func takeHome() throws -> [Output] { try take().filter { $0.kind != .gone } }
+
     func takeLetters() throws -> [String] {
         try collect()
         defer { letters = [] }

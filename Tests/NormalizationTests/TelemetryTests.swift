@@ -12,7 +12,7 @@ struct TelemetryTests {
         let harness = try Harness(.telemetry)
         let more = "\"locality\":\"eu-1\",\"class\":\"service\""
         harness.send(sample("\"resource\":\"a\",\"metric\":\"cpu\",\"value\":0.5,\(more)"))
-        let outputs = try harness.take()
+        let outputs = try harness.takeHome()
         #expect(outputs.map(\.kind) == [.tags, .sample])
         #expect(outputs.allSatisfy { $0.partition == harness.partition(of: "eu-1") && $0.topic == .observations })
         #expect(outputs[0].object == "eu-1" && outputs[0].text == "{\"class\":\"service\",\"tags\":{}}")
@@ -30,7 +30,7 @@ struct TelemetryTests {
         let same = "\"tags\":{ \"cluster\":\"c1\", \"zone\":\"z\"}"
         harness.send(sample("\"resource\":\"a\",\"metric\":\"rps\",\"value\":3,\(same)"))
         harness.send(sample("\"resource\":\"a\",\"metric\":\"rps\",\"value\":4,\(tags),\"class\":\"vm\""))
-        let outputs = try harness.take()
+        let outputs = try harness.takeHome()
         #expect(outputs.map(\.kind) == [.tags, .sample, .sample, .sample, .tags, .sample])
         #expect(outputs.allSatisfy { $0.partition == harness.partition(of: "c1") })
         #expect(outputs[0].text == "{\"tags\":{\"cluster\":\"c1\",\"zone\":\"z\"}}")
@@ -43,10 +43,36 @@ struct TelemetryTests {
         let harness = try Harness(.telemetry)
         harness.send(sample("\"resource\":\"a\",\"metric\":\"rps\",\"value\":1"))
         let outputs = try harness.take()
-        #expect(outputs.map(\.partition) == [0, 1, 2, 3])
-        #expect(outputs.allSatisfy { $0.kind == .sample && SampleCode(raw: $0.code).isUnrouted })
-        #expect(SampleCode(raw: outputs[0].code).role == .demand)
+        let samples = outputs.filter { $0.kind == .sample }
+        #expect(samples.map(\.partition) == [0, 1, 2, 3])
+        #expect(samples.allSatisfy { SampleCode(raw: $0.code).isUnrouted })
+        #expect(SampleCode(raw: samples[0].code).role == .demand)
         #expect(harness.count("unrouted") == 1)
+        // Who it is goes to where it will be kept: the partition that its name leads to.
+        #expect(outputs.filter { $0.kind == .tags }.map(\.partition) == [harness.partition(of: "a")])
+    }
+
+    @Test("Where its name leads is told that a resource lives elsewhere, as soon as its locality is known")
+    func elsewhere() throws {
+        var settings = NormalizerSettings()
+        settings.jumpConfirmations = 1
+        let harness = try Harness(.telemetry, settings: settings)
+        let home = harness.partition(of: "eu-1")
+        let name = try #require(
+            ["a", "b", "c", "d", "e"].first { harness.partition(of: $0) != home }, "five names, one partition")
+        let known = "\"locality\":\"eu-1\""
+        harness.send(sample("\"resource\":\"\(name)\",\"metric\":\"x\",\"value\":1"))
+        harness.send(sample("\"resource\":\"\(name)\",\"metric\":\"x\",\"value\":1,\(known)"))
+        var gone = try harness.take().filter { $0.kind == .gone }
+        #expect(gone.map(\.partition) == [harness.partition(of: name)] && gone.map(\.object) == ["eu-1"])
+        #expect(gone.map { Int32($0.code) } == [home])
+        // It is said again now and then, as of the last record that named the locality.
+        harness.send(sample("\"resource\":\"\(name)\",\"metric\":\"x\",\"value\":1", ts: 1_795_521_600 + 21_600))
+        let outputs = try harness.take()
+        gone = outputs.filter { $0.kind == .gone }
+        #expect(gone.map(\.partition) == [harness.partition(of: name)])
+        #expect(outputs.filter { $0.kind == .tags }.map(\.partition) == [home])
+        #expect(outputs.filter { $0.kind != .sample }.allSatisfy { $0.time == 1_795_521_600_000 })
     }
 
     @Test("A composite locality is joined from tags, and the explicit table goes before the hash")
@@ -59,11 +85,11 @@ struct TelemetryTests {
             let tags = "\"tags\":{\(tags)\"cluster\":\"c\"}"
             harness.send(sample("\"resource\":\"\(name)\",\"metric\":\"x\",\"value\":1,\(tags)"))
         }
-        let outputs = try harness.take()
+        let outputs = try harness.takeHome()
         #expect(outputs.filter { $0.resource == "a" }.allSatisfy { $0.partition == 3 })
         #expect(outputs.filter { $0.resource == "b" }.allSatisfy { $0.partition == 2 })
         #expect(outputs.first { $0.resource == "a" }?.object == "c/shop")
-        #expect(outputs.filter { $0.resource == "d" }.count == 4)
+        #expect(outputs.filter { $0.resource == "d" && $0.kind == .sample }.count == 4)
     }
 
     @Test("A resource that moves is announced to its new partition and gone from the old one")
@@ -150,7 +176,7 @@ struct TelemetryTests {
         for name in ["a", "b"] {
             harness.send(sample("\"resource\":\"\(name)\",\"locality\":\"l\",\"metric\":\"x\",\"value\":7"))
         }
-        let outputs = try harness.take()
+        let outputs = try harness.takeHome()
         #expect(outputs.filter { $0.resource == "b" }.map(\.kind) == [.sample])
         #expect(outputs.allSatisfy { $0.partition == harness.partition(of: "l") })
         #expect(harness.count("resourcesRefused") == 1)

@@ -199,9 +199,8 @@ func relayPipeline(layout: TopicLayout) -> SimulatedPipeline {
             case .scalingDecider: DeciderRole.outputs + [.deadletters]
             }
         },
-        make: { (task, reader) throws(StateError) -> any TaskLogic in
-            let setting = TaskSetting(task: task, layout: layout)
-            switch task.stage {
+        make: { (setting, reader) throws(StateError) -> any TaskLogic in
+            switch setting.task.stage {
             case .normalizer: return try RelayNormalizer(setting, restoring: reader)
             case .twinUpdater: return try FrameTask<RelayStage<TwinRole>>(setting, settings: 0, restoring: reader)
             case .driftDetector: return try FrameTask<RelayStage<DriftRole>>(setting, settings: 0, restoring: reader)

@@ -7,20 +7,11 @@ import TwinCore
 
 @Suite("The whole topology with the real stages under faults")
 struct TopologySimulationTests {
-    static func run(seed: UInt64, faults: Faults? = nil, records: Int = 400) -> Simulation.Report {
-        var layout = TopicLayout(partitions: 3)
-        layout[.telemetry] = 2
-        var settings = Simulation.Settings(seed: seed)
-        settings.faults = faults
-        settings.stepsWithFaults = 3_000
-        let simulation = Simulation(settings, pipeline: .real(layout: layout))
-        var feed = SimulatedFeed(records: records)
-        return simulation.run(&feed)
-    }
-
     @Test("Without faults every task equals the fold of its inbox and nothing is repeated")
     func calm() {
-        let report = Self.run(seed: 2, faults: Faults.none)
+        var scenario = Scenario(seed: 2)
+        scenario.isCalm = true
+        let report = scenario.run()
         #expect(report.violations == [], "seed 2")
         #expect(report.entries > 1_000)
         #expect(report.repeats == 0)
@@ -31,31 +22,44 @@ struct TopologySimulationTests {
         "Whatever happens, outputs and states equal the fold of the recorded inbox",
         arguments: 1_000..<1_200 as Range<UInt64>)
     func faults(seed: UInt64) {
-        let report = Self.run(seed: seed)
+        let report = Scenario(seed: seed).run()
         #expect(report.violations == [], "seed \(seed)")
-        #expect(report.entries > 1_000)
+        #expect(report.entries > 500)
     }
 }
 
 @Suite("What must never pass in silence")
 struct LostRecordTests {
-    @Test("A record lost from an inbox shows as a gap, and the task stops", arguments: 1...8 as ClosedRange<UInt64>)
-    func lostRecord(seed: UInt64) {
+    /// A frame to observations[0] is acknowledged and lost.
+    func run(seed: UInt64, acceptsGaps: Bool) -> Simulation.Report {
         var layout = TopicLayout(partitions: 2)
         layout[.telemetry] = 1
         var settings = Simulation.Settings(seed: seed)
         settings.faults = Faults.none
         settings.stepsWithFaults = 500
         settings.restMilliseconds = 60_000
+        settings.acceptsGaps = acceptsGaps
         var stages = PipelineSettings()
         stages.normalizer.heartbeatsSkippedMax = 0
         let simulation = Simulation(settings, pipeline: .real(layout: layout, settings: stages, gapFramesMax: 2))
         var feed = SimulatedFeed(records: 600)
         simulation.loseFrame(in: TopicPartition(.observations, 0), number: 3)
-        let report = simulation.run(&feed)
+        return simulation.run(&feed)
+    }
+
+    @Test("A record lost from an inbox shows as a gap, and the task stops", arguments: 1...8 as ClosedRange<UInt64>)
+    func lostRecord(seed: UInt64) {
+        let report = run(seed: seed, acceptsGaps: false)
         #expect(
             report.violations.contains { $0.contains("twin-updater worker stopped") && $0.contains("are missing") },
             "seed \(seed): \(report.violations.prefix(3))")
+    }
+
+    @Test("An accepted gap stands in the inbox: all else equals the fold", arguments: 1...8 as ClosedRange<UInt64>)
+    func acceptedGap(seed: UInt64) {
+        let report = run(seed: seed, acceptsGaps: true)
+        #expect(report.violations.count == 1, "seed \(seed): \(report.violations.prefix(3))")
+        #expect(report.violations.first?.contains("→ observations[0]") == true, "seed \(seed)")
     }
 }
 
@@ -88,14 +92,14 @@ struct UndisturbedTests {
         let log = simulation.hub.log
         let normalizer = TaskID(stage: .normalizer, inbox: .telemetry, epoch: 1, partition: 0)
         let twins = TaskID(stage: .twinUpdater, inbox: .observations, epoch: 1, partition: 0)
-        let first = try pipeline.make(normalizer, nil)
-        for record in log.records(TopicPartition(.telemetry, 0)) { try Oracle.feed(record, to: first) }
+        let first = try pipeline.make(TaskSetting(task: normalizer, layout: layout), nil)
+        for record in log.records(TopicPartition(.telemetry, 0)) { Oracle.feed(record, to: first) }
         first.emitter.cutAll()
-        let second = try pipeline.make(twins, nil)
+        let second = try pipeline.make(TaskSetting(task: twins, layout: layout), nil)
         var offset: Int64 = 0
         for record in first.emitter.takeOutgoing() where record.topic == .observations {
             let stored = SimulatedLog.Stored(offset: offset, key: nil, value: record.value, contentType: nil)
-            try Oracle.feed(stored, to: second)
+            Oracle.feed(stored, to: second)
             offset += 1
         }
         second.emitter.cutAll()

@@ -63,7 +63,9 @@ struct ReplayRunner: StageVisitor {
         let world = try ReplayWorld(
             configuration, inboxes: definition.inboxes, inboxNaming: inboxNaming, ranges: ranges, snapshots: snapshots,
             resumes: resumes)
-        let factory = definition.factory(configuration)
+        var factory = definition.factory(configuration)
+        // Where a gap was accepted, the record that says so stands in the inbox, and is read when it comes.
+        factory.acceptsGaps = true
         if !resumes { for partition in world.partitions { try own.removeAll(factory.id(partition), incarnation: nil) } }
         let worker = Worker(settings: configuration.loop, factory: factory, world: world)
         var isAsked = false

@@ -206,6 +206,9 @@ final class ReplayWorld: WorkerWorld {
 
     // MARK: producing
 
+    /// The recorded inbox is read as it stands, and never written to.
+    func record(_ acceptance: [UInt8], in inbox: TopicPartition) {}
+
     func produce(_ records: [OutgoingRecord]) throws(WorldError) {
         let deadline = Deadline(milliseconds: Int(clamping: configuration.loop.flushTimeoutMilliseconds))
         do throws(KafkaError) {

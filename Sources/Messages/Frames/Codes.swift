@@ -26,7 +26,7 @@ package enum MetricRole: UInt8, Sendable, CaseIterable, BitwiseCopyable {
 }
 
 /// The code of a `sample`: bits 0–3 the metric's role, bit 4 set for a counter, bit 5 set where the resource's locality
-/// is not known, so that the entry went to all partitions: who does not own the resource drops it.
+/// is not known, so that the entry went to all partitions: only the one where the resource lives keeps it.
 package struct SampleCode: Sendable, BitwiseCopyable {
     package var raw: UInt32
 
@@ -55,6 +55,21 @@ package struct OutcomeCode: Sendable, BitwiseCopyable {
     /// Nil for a status that this build does not know.
     package var status: OutcomeSample.Status? { OutcomeSample.Status(rawValue: UInt8(raw & 15)) }
     package var isUnrouted: Bool { raw & 32 != 0 }
+}
+
+/// The code of an `interaction`: bits 0–30 the partition of the other end, all set where that is not known; bit 31 set
+/// where the locality of an end is not known, so that the entry went to all partitions, as in a `SampleCode`.
+package struct InteractionCode: Sendable, BitwiseCopyable {
+    package var raw: UInt32
+
+    package init(raw: UInt32) { self.raw = raw }
+
+    package init(otherEnd: Int32?, isUnrouted: Bool) {
+        raw = (otherEnd.map { UInt32(bitPattern: $0) } ?? .max) & 0x7fff_ffff | (isUnrouted ? 1 << 31 : 0)
+    }
+
+    package var otherEnd: Int32? { raw & 0x7fff_ffff == 0x7fff_ffff ? nil : Int32(raw & 0x7fff_ffff) }
+    package var isUnrouted: Bool { raw >> 31 != 0 }
 }
 
 /// What is known about a metric right now. Missing, stale and zero are different things.

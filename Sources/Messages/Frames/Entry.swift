@@ -6,10 +6,11 @@ import TwinCore
 package enum EntryKind: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     /// A measurement. object: metric; value: in canonical units; code: `SampleCode`.
     case sample = 1
-    /// Identity of a resource, on first sight and on change. object: locality; text: JSON `{class, tags}`.
+    /// Identity of a resource, on first sight, on change and now and then. object: locality, if known; time: as of when
+    /// this is known; text: JSON `{class, tags}`.
     case tags = 2
     /// Observed traffic between two resources. resource: source; object: target; value: calls per second;
-    /// numbers: [bytes per second, latency seconds]; code: partition of the *other* end.
+    /// numbers: [bytes per second, latency seconds]; code: `InteractionCode`.
     case interaction = 3
     /// A planned event. object: event id; time: start; value: uplift factor (0 when cancelled); text: the event's
     /// JSON as it came in.
@@ -33,7 +34,8 @@ package enum EntryKind: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     case influence = 11
     /// A forecast with its neighbours' influence added; what decisions are made from. Fields as `forecast`.
     case outlook = 12
-    /// The resource left this partition. object: new locality.
+    /// The resource does not live in this partition, or not any more. object: its locality, none when it is not heard
+    /// of any more at all; code: the partition where it lives; time: as of when this is known.
     case gone = 13
 }
 

@@ -10,6 +10,8 @@ package final class FrameReader {
         sender: TaskID(stage: .normalizer, inbox: .telemetry, epoch: 1, partition: 0), incarnation: 0,
         first: .none, last: .none, previous: .none)
     @exclusivity(unchecked) package private(set) var heartbeat: Heartbeat?
+    /// The frame is no word of its sender but the operator's: what is missing of the sender is lost for good.
+    @exclusivity(unchecked) package private(set) var acceptsGap = false
     /// The entries, in sequence; resources and objects are indices into `names`, plus one.
     @exclusivity(unchecked) package private(set) var entries: [Entry] = []
     /// The sequence of each entry.
@@ -70,6 +72,7 @@ package final class FrameReader {
             case (FrameField.offsets, 2): offsets = try cursor.block()
             case (FrameField.columns, 2): try readColumns(try cursor.block())
             case (FrameField.heartbeat, 2): heartbeat = try Self.heartbeat(try cursor.block())
+            case (FrameField.acceptsGap, 0): acceptsGap = try cursor.varint() != 0
             default: try cursor.skip(type: type)
             }
         }
@@ -84,6 +87,7 @@ package final class FrameReader {
         header.last = .none
         header.previous = .none
         heartbeat = nil
+        acceptsGap = false
         entries.removeAll(keepingCapacity: true)
         sequences.removeAll(keepingCapacity: true)
         names.removeAll(keepingCapacity: true)

@@ -40,7 +40,7 @@ package struct Heartbeat: Equatable, Sendable {
 enum FrameField {
     static let sender = 1, incarnation = 2, firstOffset = 3, firstIndex = 4, lastOffset = 5, lastIndex = 6
     static let previousOffset = 7, previousIndex = 8, names = 9, kinds = 10, offsets = 11, columns = 12
-    static let heartbeat = 13, version = 14
+    static let heartbeat = 13, version = 14, acceptsGap = 15
 
     static let columnKind = 1, columnCount = 2, resources = 3, objects = 4, times = 5, values = 6, codes = 7
     static let numbers = 8, width = 9, texts = 10
@@ -271,6 +271,15 @@ package struct FrameWriter: ~Copyable {
             out.appendField(FrameField.heartbeat, scratch.bytes)
         }
         removeAll()
+        return [UInt8](out.bytes)
+    }
+
+    /// A frame without entries that accepts the loss of what is missing of a sender.
+    /// - Parameter last: the last entry of that sender before the gap.
+    package static func gapAcceptance(sender: TaskID, after last: Sequence) -> [UInt8] {
+        var out = ByteBuffer(capacity: 64)
+        encode(FrameHeader(sender: sender, incarnation: 0, first: .none, last: .none, previous: last), into: &out)
+        out.appendField(FrameField.acceptsGap, varint: 1)
         return [UInt8](out.bytes)
     }
 

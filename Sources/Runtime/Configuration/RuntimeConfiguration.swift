@@ -149,7 +149,7 @@ package struct RuntimeConfiguration: Sendable {
     package func taskSetting(_ task: TaskID) -> TaskSetting {
         TaskSetting(
             task: task, incarnation: incarnation, layout: layout, namesMax: namesMax, gapFramesMax: gapFramesMax,
-            acceptsGaps: acceptsGaps, rebuildsFromStart: rebuildFromStart, emitterLimits: emitterLimits)
+            rebuildsFromStart: rebuildFromStart, emitterLimits: emitterLimits)
     }
 
     /// Of everything in the shell's configuration that changes outputs; a stage adds its logic and its settings.

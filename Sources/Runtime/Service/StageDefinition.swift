@@ -36,7 +36,8 @@ extension StageDefinition {
             TaskFactory(
                 stage: S.name, incarnation: configuration.incarnation,
                 fingerprint: configuration.fingerprint(logicVersion: S.logicVersion) { hash(settings, &$0) },
-                rebuildFromStart: configuration.rebuildFromStart, epoch: { configuration.epoch(of: $0) },
+                rebuildFromStart: configuration.rebuildFromStart, acceptsGaps: configuration.acceptsGaps,
+                epoch: { configuration.epoch(of: $0) },
                 make: { (task, reader) throws(StateError) in
                     try FrameTask<S>(configuration.taskSetting(task), settings: settings, restoring: reader)
                 })

@@ -30,7 +30,8 @@ extension StageDefinition where Logic == NormalizerTask {
                 fingerprint: configuration.fingerprint(logicVersion: NormalizerTask.logicVersion) {
                     settings.hash(into: &$0)
                 },
-                rebuildFromStart: configuration.rebuildFromStart, epoch: { configuration.epoch(of: $0) },
+                rebuildFromStart: configuration.rebuildFromStart, acceptsGaps: configuration.acceptsGaps,
+                epoch: { configuration.epoch(of: $0) },
                 make: { (task, reader) throws(StateError) in
                     try NormalizerTask(configuration.taskSetting(task), settings: settings, restoring: reader)
                 })
@@ -47,6 +48,7 @@ extension SettingsTable<NormalizerSettings> {
         table.parsed(
             "metrics", "Declared metrics: NAME=ROLE[/UNIT][/counter|/gauge],…", parse: Self.metrics)
         table.integer("latenessSecondsMax", \.latenessSecondsMax, "How late a record may come and still count.")
+        table.integer("restateSeconds", \.restateSeconds, "What is known of a resource is said again after so long.")
         table.integer("futureSecondsMax", \.futureSecondsMax, "A larger step forward of event time must be confirmed.")
         table.integer("jumpConfirmations", \.jumpConfirmations, in: 1...1_000, "Records that confirm such a step.")
         table.integer("recordBytesMax", \.recordBytesMax, in: 1_024...100_000_000, "A larger record is a dead letter.")

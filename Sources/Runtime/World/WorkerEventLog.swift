@@ -31,6 +31,8 @@ struct WorkerEventLog {
         case .released(let partitions):
             log.info("partitions released", metadata: ["partitions": "\(partitions.map(\.description))"])
         case .rebuilding(let reason): log.warning("worker rebuilds", metadata: ["reason": "\(reason)"])
+        case .acceptedGap(let task, let reason):
+            log.warning("gap accepted", metadata: ["task": "\(task)", "reason": "\(reason)"])
         case .snapshotSubmitted(let task, let offset):
             log.debug("snapshot begun", metadata: ["task": "\(task)", "offset": "\(offset)"])
         case .failed: break

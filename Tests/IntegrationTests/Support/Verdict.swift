@@ -93,7 +93,7 @@ struct Verdict {
         let offset = snapshot.header.identity.offset
         let logic = try make(task, nil)
         for record in contents[TopicPartition(task.inbox, task.partition)] where record.offset < offset {
-            try Oracle.feed(record, to: logic)
+            Oracle.feed(record, to: logic)
             if logic.emitter.pendingBytes > 1 << 20 { _ = logic.emitter.takeOutgoing() }
         }
         logic.emitter.cutAll()
@@ -201,11 +201,15 @@ struct Verdict {
             for record in contents[TopicPartition(.observations, partition)] {
                 record.value?.withUnsafeBytes { bytes in
                     guard (try? reader.decode(bytes)) != nil,
-                        case .accept(let from) = try? senders.admit(reader.header, sequences: reader.sequences)
+                        case .accept(let from) = senders.admit(reader.header, sequences: reader.sequences)
                     else { return }
                     for entry in reader.entries[from...] where entry.kind == .sample {
                         let time = entry.time.milliseconds
-                        let resource = String(decoding: reader.names[Int(entry.resource) - 1], as: UTF8.self)
+                        let name = reader.names[Int(entry.resource) - 1]
+                        // What goes to all partitions is kept where the name leads.
+                        let home = TwinCore.partition(of: name, among: contents.layout[.observations])
+                        if SampleCode(raw: entry.code).isUnrouted && home != partition { continue }
+                        let resource = String(decoding: name, as: UTF8.self)
                         let metric = String(decoding: reader.names[Int(entry.object) - 1], as: UTF8.self)
                         all[SampleKey(resource: resource, metric: metric, time: time), default: 0] += 1
                         let series = SampleKey(resource: resource, metric: metric, time: 0)
