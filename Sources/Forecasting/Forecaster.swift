@@ -19,6 +19,9 @@ package protocol Forecaster: BitwiseCopyable {
         to milliseconds: Int64, plan: HorizonPlan, shared: UnsafeMutablePointer<SharedModels>
     ) -> Bool
 
+    /// The times of late were wrong: the next sample follows this one.
+    mutating func turnBack(to milliseconds: Int64)
+
     /// Writes mean and quantiles for `horizonSeconds` from the last sample on, `ForecastLevels.count + 1` floats:
     /// the mean, then the quantiles, ascending. Changes nothing; `mutating` so that it works in place.
     mutating func forecast(horizonSeconds: Float, into out: UnsafeMutablePointer<Float>)

@@ -85,6 +85,10 @@ extension SeriesModel {
         return true
     }
 
+    package mutating func turnBack(to milliseconds: Int64) {
+        front.lastMilliseconds = min(front.lastMilliseconds, milliseconds)
+    }
+
     private mutating func elapsedSteps(to milliseconds: Int64, plan: HorizonPlan) -> UInt32 {
         let elapsed = front.elapsedSteps(to: milliseconds, minimum: UInt32(plan.minimumStepMilliseconds))
         if elapsed.isNew { adoptStep(plan) }

@@ -24,7 +24,6 @@ final class ClientContext: Sendable {
         var rebalances: [Rebalance] = []
         var deliveryFailures = 0
         var firstDeliveryFailure: KafkaError?
-        var statistics: String?
     }
 
     let contents = Mutex(Contents())

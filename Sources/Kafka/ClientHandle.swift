@@ -104,13 +104,6 @@ struct ClientHandle: ~Copyable {
                 rd_kafka_resp_err_t(rawValue: code), doing: "connection", detail: text.map { String(cString: $0) })
             ClientContext.from(opaque)?.record(error: error)
         }
-        rd_kafka_conf_set_stats_cb(configuration) { _, text, length, opaque in
-            guard let text else { return 0 }
-            let json = String(
-                decoding: UnsafeRawBufferPointer(start: text, count: length), as: UTF8.self)
-            ClientContext.from(opaque)?.contents.withLock { $0.statistics = json }
-            return 0
-        }
         switch role {
         case .consumer: rd_kafka_conf_set_rebalance_cb(configuration, onRebalance)
         case .producer: rd_kafka_conf_set_dr_msg_cb(configuration, onDelivery)

@@ -96,15 +96,6 @@ package struct Consumer: ~Copyable {
         if left > 0 { usleep(UInt32(left) * 1_000) }
     }
 
-    /// Everything that is assigned now.
-    package func assignment() throws(KafkaError) -> [KafkaPartition] {
-        var list: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>?
-        try check(rd_kafka_assignment(handle.client, &list), doing: "reading the assignment")
-        guard let list else { return [] }
-        let owned = PartitionList(owning: list)
-        return owned.elements.map(\.name)
-    }
-
     /// librdkafka's log lines since the last call, bounded; the oldest are dropped first, and counted.
     package func drainLogs() -> [KafkaLogLine] { handle.context.drainLogs() }
 
@@ -113,14 +104,6 @@ package struct Consumer: ~Copyable {
 
     /// The last thing that kept the client from its brokers, until the next record arrives.
     package var connectionError: KafkaError? { handle.context.contents.withLock { $0.lastError } }
-
-    /// librdkafka's statistics as JSON, once per `statistics.interval.ms` (off by default); nil if there is none new.
-    package func takeStatistics() -> String? {
-        handle.context.contents.withLock { contents in
-            defer { contents.statistics = nil }
-            return contents.statistics
-        }
-    }
 
     func check(_ code: rd_kafka_resp_err_t, doing: String) throws(KafkaError) {
         guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return }

@@ -80,11 +80,6 @@ package struct ByteBuffer: ~Copyable {
     }
 }
 
-/// Bytes of a Protobuf varint.
-package func varintSize(_ value: UInt64) -> Int {
-    value == 0 ? 1 : (70 &- value.leadingZeroBitCount) / 7 &+ (value.leadingZeroBitCount == 0 ? 1 : 0)
-}
-
 /// Why bytes are not what they claim to be.
 package enum WireError: Error, Equatable {
     case truncated

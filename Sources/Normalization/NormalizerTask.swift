@@ -69,6 +69,8 @@ package final class NormalizerTask: TaskLogic {
         core.receive(record, into: emitter)
     }
 
+    package var isSourceOfTime: Bool { true }
+
     /// Sends a heartbeat to every observations and outlooks partition, if it says something new or enough were held
     /// back (`heartbeatsSkippedMax`); how often it is asked for is the shell's business. Changes nothing that entries
     /// depend on.

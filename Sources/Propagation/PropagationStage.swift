@@ -144,9 +144,9 @@ package struct PropagationStage: Stage, ~Copyable {
             counts.malformed &+= 1
             return
         }
-        guard let source = node(entry.resource), let target = node(entry.object) else { return }
+        guard let source = node(entry.resource), node(entry.object) != nil else { return }
         counts.influencesReceived &+= 1
-        nodes.write(target).pointee.isHere = 1
+        // Where the target lives is not its neighbours' to say: it may have left meanwhile.
         let cell = nodes.write(source)
         let version = entry.value.isFinite ? Int64(min(max(entry.value, -9e15), 9e15)) : .min
         guard cell.pointee.isHere == 0, version >= cell.pointee.version[hop] else {

@@ -194,47 +194,25 @@ extension ScalingStage {
 
     private mutating func receiveTags(_ entry: Entry) {
         guard entry.resource != 0, let slot = slot(of: entry.resource) else { return }
-        let before = cells.read(slot).pointee
-        var classification: NameID = 0
-        // Tags that are not in the text are what they were.
-        var (keys, values, count) = (before.tagKeys, before.tagValues, Int(before.tagCount))
-        do throws(ScalingError) {
-            var parser = ObjectParser(entry.text, names: names)
-            try parser.enter()
-            while let key = try parser.next() {
-                switch key {
-                case "class": classification = try parser.name()
-                case "tags":
-                    (keys, values, count) = (.init(repeating: 0), .init(repeating: 0), 0)
-                    try readTags(&parser, &keys, &values, &count)
-                default: try parser.skip()
-                }
-            }
-        } catch {
+        guard let identity = IdentityText(entry.text, names: names) else {
             tally.malformed &+= 1
             return
         }
         let cell = cells.write(slot)
         cell.pointee.locality = entry.object
-        cell.pointee.classification = classification
-        (cell.pointee.tagKeys, cell.pointee.tagValues, cell.pointee.tagCount) = (keys, values, UInt32(count))
-        rematch(slot, budgetsAreRebuilt: false)
-    }
-
-    private mutating func readTags(
-        _ parser: inout ObjectParser, _ keys: inout [12 of NameID], _ values: inout [12 of NameID], _ count: inout Int
-    ) throws(ScalingError) {
-        try parser.enter()
-        while try parser.next() != nil {
-            guard count < ResourceCell.tagsMax else {
-                tally.tagsDropped &+= 1
-                try parser.skip()
-                continue
+        cell.pointee.classification = identity.className
+        // Tags that are not in the text are what they were.
+        if let tags = identity.tags {
+            let kept = tags.prefix(ResourceCell.tagsMax)
+            tally.tagsDropped &+= UInt64(identity.refused + tags.count - kept.count)
+            (cell.pointee.tagKeys, cell.pointee.tagValues) = (.init(repeating: 0), .init(repeating: 0))
+            cell.pointee.tagCount = UInt32(kept.count)
+            for (place, tag) in kept.enumerated() {
+                cell.pointee.tagKeys[place] = tag.key
+                cell.pointee.tagValues[place] = tag.value
             }
-            keys[count] = try parser.keyName()
-            values[count] = try parser.name()
-            count += 1
         }
+        rematch(slot, budgetsAreRebuilt: false)
     }
 
     /// Finds the resource's policy again. What it held of the former policy's budget is given back.

@@ -89,8 +89,8 @@ extension Simulation {
     }
 
     /// Every distinct sample of the feed was folded exactly once: what the twin-updater took, with what it called late,
-    /// is what the feed says, and everything beyond is a repeat that it recognised. Of a resource that moves, what comes
-    /// to its old place after it left is counted there.
+    /// is what the feed says, and everything beyond is a repeat that it recognised. What comes to the old place of a
+    /// resource that has moved is counted there.
     func countSamples(_ feed: SimulatedFeed) {
         guard countsAll else { return }
         let counts = sampleCounts

@@ -17,6 +17,7 @@ package final class AnyTask: TaskLogic {
     package func heartbeat(isCaughtUp: Bool, wallClock: EventTime?) {
         base.heartbeat(isCaughtUp: isCaughtUp, wallClock: wallClock)
     }
+    package var isSourceOfTime: Bool { base.isSourceOfTime }
     package func freeze() -> StateWriter { base.freeze() }
     package var watermark: EventTime? { base.watermark }
     package var stageCounters: [StageCounter] { base.stageCounters }

@@ -44,7 +44,7 @@ package final class SnapshotReader: Sendable {
     ) throws(SnapshotError) {
         let range = try frameRange(tag)
         let frameBytes = header.frameBytes
-        try eachFrame(in: range, ordered: false) { frame, bytes in
+        try eachFrame(in: range) { frame, bytes in
             body((frame - range.lowerBound) * frameBytes, bytes)
         }
     }
@@ -53,46 +53,7 @@ package final class SnapshotReader: Sendable {
     package func restore(_ tag: UInt32, into target: UnsafeMutableRawBufferPointer) throws(SnapshotError) {
         let range = try frameRange(tag)
         try checkSize(tag, target.count)
-        try eachFrame(in: range, ordered: false, target: SharedBuffers([target])) { _, _ in }
-    }
-
-    /// Restores a section in parallel over pages of equal size (the last one may be shorter) that together have
-    /// exactly its size.
-    package func restore(_ tag: UInt32, intoPages pages: [UnsafeMutableRawBufferPointer]) throws(SnapshotError) {
-        let pageBytes = pages.first?.count ?? 0
-        for (index, page) in pages.enumerated() {
-            guard page.count == pageBytes || (index == pages.count - 1 && page.count < pageBytes), pageBytes > 0 else {
-                throw SnapshotError(.invalid, "all pages but the last must have one size")
-            }
-        }
-        try checkSize(tag, pages.reduce(0) { $0 + $1.count })
-        let shared = SharedBuffers(pages)
-        try restore(tag) { position, bytes in
-            var done = 0
-            while done < bytes.count {
-                let (page, start) = (position + done).quotientAndRemainder(dividingBy: pageBytes)
-                let target = UnsafeMutableRawBufferPointer(rebasing: shared.buffers[page][start...])
-                let count = min(target.count, bytes.count - done)
-                target.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[done..<(done + count)]))
-                done += count
-            }
-        }
-    }
-
-    /// Gives a section's frames one after the other, in order; decompression runs ahead on the other threads.
-    /// `body` is called by one thread at a time, while the caller waits.
-    package func forEachFrame(
-        _ tag: UInt32, _ body: (UnsafeRawBufferPointer) -> Void
-    ) throws(SnapshotError) {
-        let range = try frameRange(tag)
-        var failure: SnapshotError?
-        withoutActuallyEscaping(body) { body in
-            let shared = SerialBody(body)
-            do throws(SnapshotError) {
-                try eachFrame(in: range, ordered: true) { _, bytes in shared.body(bytes) }
-            } catch { failure = error }
-        }
-        if let failure { throw failure }
+        try eachFrame(in: range, target: SharedBuffers([target])) { _, _ in }
     }
 
     /// A small section as an array. Throws `limit` if it is larger than `bytesMax`.
@@ -119,12 +80,12 @@ package final class SnapshotReader: Sendable {
 
     /// Reads everything and checks the stored bytes against their digests, without decompressing.
     package func verifyStored() throws(SnapshotError) {
-        try eachFrame(in: 0..<frames.count, ordered: false, decompressing: false) { _, _ in }
+        try eachFrame(in: 0..<frames.count, decompressing: false) { _, _ in }
     }
 
     /// Reads and decompresses everything and checks both digests of every frame.
     package func verifyContent() throws(SnapshotError) {
-        try eachFrame(in: 0..<frames.count, ordered: false) { _, _ in }
+        try eachFrame(in: 0..<frames.count) { _, _ in }
     }
 }
 
@@ -147,17 +108,16 @@ extension SnapshotReader {
 
     private struct Progress {
         var next: Int
-        var turn: Int
         var failure: SnapshotError?
     }
 
     /// Loads, checks and delivers the frames of a range on the reader's threads.
     private func eachFrame(
-        in range: Range<Int>, ordered: Bool, decompressing: Bool = true,
+        in range: Range<Int>, decompressing: Bool = true,
         target: SharedBuffers? = nil, _ body: @escaping @Sendable (Int, UnsafeRawBufferPointer) -> Void
     ) throws(SnapshotError) {
         guard !range.isEmpty else { return }
-        let progress = Monitor(Progress(next: range.lowerBound, turn: range.lowerBound))
+        let progress = Monitor(Progress(next: range.lowerBound))
         runInParallel(threads: min(threads, range.count)) {
             do throws(SnapshotError) {
                 let decompressor = try Decompressor()
@@ -177,15 +137,7 @@ extension SnapshotReader {
                             throw SnapshotError(.corrupt, "frame \(frame)'s content does not match its digest")
                         }
                     }
-                    guard ordered else {
-                        body(frame, content)
-                        continue
-                    }
-                    let mayDeliver = progress.withLock(
-                        when: { $0.turn == frame || $0.failure != nil }, { $0.failure == nil })
-                    guard mayDeliver == true else { return }
                     body(frame, content)
-                    progress.withLock { $0.turn += 1 }
                 }
             } catch {
                 progress.withLock { if $0.failure == nil { $0.failure = error } }
@@ -220,11 +172,4 @@ private struct SharedBuffers: @unchecked Sendable {
     let buffers: [UnsafeMutableRawBufferPointer]
 
     init(_ buffers: [UnsafeMutableRawBufferPointer]) { self.buffers = buffers }
-}
-
-/// A caller's closure that is called by one thread at a time while the caller waits.
-private struct SerialBody: @unchecked Sendable {
-    let body: (UnsafeRawBufferPointer) -> Void
-
-    init(_ body: @escaping (UnsafeRawBufferPointer) -> Void) { self.body = body }
 }

@@ -153,7 +153,7 @@ package final class Emitter {
     }
 
     /// A record of its own with JSON in it. The closure gets the writer and the entry's number; while the task replays
-    /// it is not called. A record beyond the limit is left out and counted.
+    /// it is not called. A record beyond the limit is a dead letter.
     /// - Returns: the entry's number, replay or not, so that a stage can remember what it said.
     @discardableResult
     package func record(
@@ -165,7 +165,7 @@ package final class Emitter {
         json.writer.removeAll(keepingCapacity: true)
         body(&json.writer, sequence)
         guard json.writer.bytes.count <= limits.recordBytesMax else {
-            counters.oversize &+= 1
+            refuse(json.writer.bytes, for: topic, sequence)
             return sequence
         }
         counters.records &+= 1
@@ -196,6 +196,23 @@ package final class Emitter {
         record(to: .deadletters, partition: partition, key: 0) { writer, sequence in
             letter.write(into: &writer, id: self.id(sequence), task: self.task)
         }
+    }
+
+    /// A record that is too large for its topic becomes a dead letter. It takes no number of its own there, as a replay
+    /// would not know of it.
+    private func refuse(_ bytes: [UInt8], for topic: TopicName, _ sequence: Sequence) {
+        counters.oversize &+= 1
+        counters.deadLetters &+= 1
+        json.writer.removeAll(keepingCapacity: true)
+        bytes.withUnsafeBytes { value in
+            let letter = DeadLetter(
+                topic: task.inbox, partition: task.partition, offset: sequence.offset, key: nil, value: value,
+                reason: "record of \(bytes.count) bytes for \(topic.text) is larger than \(limits.recordBytesMax)")
+            letter.write(into: &json.writer, id: id(sequence) + "-\(topic.text)", task: task)
+        }
+        counters.records &+= 1
+        push(OutgoingRecord(
+            topic: .deadletters, partition: task.partition % layout[.deadletters], key: nil, value: json.writer.bytes))
     }
 
     private func push(_ record: OutgoingRecord) {

@@ -140,9 +140,6 @@ package final class FrameTask<S: Stage & ~Copyable>: TaskLogic {
         }
     }
 
-    /// Stages over frames are no source of event time.
-    package func heartbeat(isCaughtUp: Bool, wallClock: EventTime?) {}
-
     package func freeze() -> StateWriter {
         var writer = StateWriter()
         names.freeze(tag: Self.namesTag, into: &writer)

@@ -70,8 +70,10 @@ package protocol TaskLogic: AnyObject {
     /// folded even where a fault is thrown: whoever accepts the loss may go on.
     func receive(_ record: InboxRecord, muted: Bool) throws(TaskFault)
 
-    /// Closes the open frames with a heartbeat, where the stage is a source of event time. `wallClock` is given only
-    /// while the task is caught up with its inbox and the configuration lets it follow the wall clock.
+    /// Whether event time begins here: then it is asked for heartbeats.
+    var isSourceOfTime: Bool { get }
+
+    /// Closes the open frames with a heartbeat. `wallClock` is given where the configuration lets it be followed.
     func heartbeat(isCaughtUp: Bool, wallClock: EventTime?)
 
     /// The sections of the state, as of now.
@@ -89,6 +91,12 @@ package protocol TaskLogic: AnyObject {
 
 extension TaskLogic {
     package var upstream: Senders? { nil }
+}
+
+extension TaskLogic {
+    /// Most stages only pass on what they hear of time.
+    package var isSourceOfTime: Bool { false }
+    package func heartbeat(isCaughtUp: Bool, wallClock: EventTime?) {}
 }
 
 /// A pure stage over an inbox of frames: what the five model stages but the normalizer implement.

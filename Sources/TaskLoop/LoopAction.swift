@@ -74,6 +74,8 @@ package struct LoopSettings: Sendable, Equatable {
     /// A snapshot after so much input or so many milliseconds with input, whichever comes first.
     package var snapshotBytes: Int = 256 << 20
     package var snapshotIntervalMilliseconds: Int64 = 60_000
+    /// How long the broker's word that a partition ends here is good for.
+    package var endSeenMillisecondsMax: Int64 = 10_000
     /// For a flush or a commit in peace. Longer than a broker's restart.
     package var flushTimeoutMilliseconds: Int64 = 30_000
     /// For flush and commit together when partitions are taken away; below the session timeout.

@@ -31,10 +31,14 @@ package struct TaskLoop: Sendable {
         package var next: Int64 = 0
         /// Records below are folded silently.
         package var speakFrom: Int64 = 0
+        /// The offset after the last record that was folded; between it and `next` are only holes.
+        package var folded: Int64 = 0
         /// Committed so far; never moves back.
         package var committed: Int64 = -1
-        /// The last known position has reached the end of the log.
-        package var isCaughtUp = false
+        /// The position has reached the end of the log, and no record has come since.
+        package var isAtEnd = false
+        /// When the broker said last that this is the end.
+        package var endSeen: Int64 = .min / 2
         package var bytesSinceSnapshot = 0
         package var lastSnapshot: Int64 = 0
         package var hasInputSinceSnapshot = false
@@ -60,7 +64,7 @@ package struct TaskLoop: Sendable {
         case committing
         case snapshotting
         case releasing(Release)
-        case rebuilding(rebuilt: Bool)
+        case rebuilding
         case stopping(StopReason)
         case stopped
     }
@@ -82,6 +86,7 @@ package struct TaskLoop: Sendable {
     private var bytesPending = 0
     private var firstPending: Int64?
     private var lastHeartbeat: Int64 = .min / 2
+    /// In a row, without progress between them.
     private var rebuilds = 0
     private var commitRetries = 0
     /// A commit was refused: look what the group has to say before the next attempt.
@@ -124,6 +129,8 @@ package struct TaskLoop: Sendable {
         if let stopRequest {
             if case .requested = stopRequest, !isClean {
                 state = .flushing
+            } else if case .requested = stopRequest, isAnySnapshotDue(now: now) {
+                state = .snapshotting
             } else {
                 state = .stopping(stopRequest)
             }
@@ -135,6 +142,10 @@ package struct TaskLoop: Sendable {
             state = isHeartbeatDue(now: now) ? .closing : .flushing
             return next(now: now)
         }
+        // What was folded in silence, and never committed; and what a quiet inbox has left.
+        if isClean, hasUncommitted { state = .flushing }
+        if isClean, !hasUncommitted, isAnySnapshotDue(now: now) { state = .snapshotting }
+        if state != .consuming { return next(now: now) }
         if isHeartbeatDue(now: now) && !partitions.isEmpty && partitions.allSatisfy({ $0.phase == .running }) {
             state = .closing
             return .heartbeat
@@ -152,6 +163,10 @@ package struct TaskLoop: Sendable {
     }
 
     private var isClean: Bool { recordsPending == 0 }
+
+    private var hasUncommitted: Bool {
+        partitions.contains { $0.phase == .running && $0.folded > max($0.committed, 0) }
+    }
 
     private func isCommitDue(now: Int64) -> Bool {
         guard let firstPending, recordsPending > 0 else { return false }
@@ -180,10 +195,14 @@ package struct TaskLoop: Sendable {
     }
 
     private func isSnapshotDue(_ partition: Partition, now: Int64) -> Bool {
-        partition.phase == .running && partition.hasInputSinceSnapshot && partition.committed == partition.next
+        // Where it is folded beyond what is committed, a snapshot would not be of that offset.
+        partition.phase == .running && partition.hasInputSinceSnapshot && partition.committed >= partition.folded
             && (partition.bytesSinceSnapshot >= settings.snapshotBytes
-                || now - partition.lastSnapshot >= settings.snapshotIntervalMilliseconds)
+                || now - partition.lastSnapshot >= settings.snapshotIntervalMilliseconds
+                || stopRequest == .requested)
     }
+
+    private func isAnySnapshotDue(now: Int64) -> Bool { partitions.contains { isSnapshotDue($0, now: now) } }
 
     private func snapshotsDue(now: Int64) -> [StartOffset] {
         partitions.compactMap { isSnapshotDue($0, now: now) ? StartOffset($0.id, $0.committed) : nil }
@@ -218,6 +237,7 @@ package struct TaskLoop: Sendable {
         guard let index = index(of: id) else { return }
         precondition(partitions[index].phase == .recovering, "only a recovering partition can have recovered")
         partitions[index].next = from
+        partitions[index].folded = from
         partitions[index].speakFrom = speakFrom
         partitions[index].committed = committed ?? -1
         partitions[index].phase = from >= speakFrom ? .running : .replaying
@@ -246,9 +266,12 @@ package struct TaskLoop: Sendable {
     /// What to do with a record that the consumer delivered. Records of partitions that are no longer owned, that are
     /// about to be let go, or below the expected offset are dropped.
     package mutating func admit(_ id: TopicPartition, offset: Int64) -> Admission {
-        guard let index = index(of: id), partitions[index].phase != .recovering, offset >= partitions[index].next,
-            !mustRelease, !mustAssign
-        else {
+        guard let index = index(of: id), partitions[index].phase != .recovering, offset >= partitions[index].next else {
+            recordsDropped &+= 1
+            return .drop
+        }
+        partitions[index].isAtEnd = false
+        guard !mustRelease, !mustAssign else {
             recordsDropped &+= 1
             return .drop
         }
@@ -265,7 +288,7 @@ package struct TaskLoop: Sendable {
     ) {
         guard let index = index(of: id) else { return }
         partitions[index].next = offset + 1
-        partitions[index].isCaughtUp = false
+        partitions[index].folded = offset + 1
         partitions[index].bytesSinceSnapshot += inputBytes
         partitions[index].hasInputSinceSnapshot = true
         endReplayIfReached(index)
@@ -276,15 +299,27 @@ package struct TaskLoop: Sendable {
     }
 
     /// The consumer stands at `position`, the end of the partition.
-    package mutating func reachedEnd(_ id: TopicPartition, position: Int64) {
+    package mutating func reachedEnd(_ id: TopicPartition, position: Int64, now: Int64) {
         // While records are being dropped, the position says nothing about what was taken.
         guard let index = index(of: id), partitions[index].phase != .recovering, !mustRelease, !mustAssign else {
             return
         }
         // Holes (control records, compaction) are passed over: the position may lie beyond the last record's successor.
         partitions[index].next = max(partitions[index].next, position)
-        partitions[index].isCaughtUp = true
+        partitions[index].isAtEnd = true
+        partitions[index].endSeen = now
         endReplayIfReached(index)
+    }
+
+    /// Whether a partition is caught up with its log: at the end, by the broker's word of not long ago. A consumer that
+    /// is cut off hears of no new end, and must not take that for quiet.
+    package func isCaughtUp(_ partition: Partition, now: Int64) -> Bool {
+        partition.isAtEnd && now - partition.endSeen <= settings.endSeenMillisecondsMax
+    }
+
+    /// Whether the broker should be asked again where the end is.
+    package func isEndInDoubt(_ partition: Partition, now: Int64) -> Bool {
+        partition.isAtEnd && now - partition.endSeen > settings.endSeenMillisecondsMax / 2
     }
 
     private mutating func endReplayIfReached(_ index: Int) {
@@ -340,16 +375,17 @@ package struct TaskLoop: Sendable {
             return
         }
         for index in partitions.indices where partitions[index].phase == .running {
+            // Offsets went out, so the way to the broker and back is open: a rebuild hence is the first of its row.
+            if partitions[index].next > partitions[index].committed { rebuilds = 0 }
             partitions[index].committed = max(partitions[index].committed, partitions[index].next)
         }
         commits &+= 1
         commitRetries = 0
-        rebuilds = 0
         clearPending()
         if case .releasing = state {
             state = .releasing(.letGo)
         } else {
-            state = snapshotsDue(now: now).isEmpty ? .consuming : .snapshotting
+            state = isAnySnapshotDue(now: now) ? .snapshotting : .consuming
         }
     }
 
@@ -388,7 +424,7 @@ package struct TaskLoop: Sendable {
             if rebuilds > settings.rebuildsMax {
                 state = .stopping(.broken("gave up after \(settings.rebuildsMax) recoveries in a row: \(reason)"))
             } else {
-                state = .rebuilding(rebuilt: false)
+                state = .rebuilding
             }
         case .stopFenced: state = .stopping(.fenced(reason))
         case .stopBroken: state = .stopping(.broken(reason))

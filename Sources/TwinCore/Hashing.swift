@@ -52,3 +52,14 @@ package struct Digest: Sendable, BitwiseCopyable {
         if bytes.count % 8 != 0 { combine(tail ^ UInt64(bytes.count % 8) << 56) }
     }
 }
+
+extension Digest {
+    /// Adds a text with its length, so that neighbours cannot run into each other.
+    package mutating func combine(text: String) {
+        var text = text
+        text.withUTF8 {
+            combine(UInt64($0.count))
+            combine(UnsafeRawBufferPointer($0))
+        }
+    }
+}

@@ -79,6 +79,11 @@ struct SeriesCell: BitwiseCopyable {
     /// As last said in a summary.
     var saidDistrusted: UInt8 = 0
     var saidQuality: UInt8 = DataQuality.missing.rawValue
+    /// Samples in a row that came too late.
+    var tooLate: UInt8 = 0
+    private var spare8: UInt8 = 0
+    private var spare16: UInt16 = 0
+    private var spare32: UInt32 = 0
 
     init(resource: Int32, metric: UInt32, code: SampleCode) {
         self.resource = resource

@@ -59,6 +59,8 @@ struct TwinCounters {
     var becameStale: UInt64 = 0
     var becameMissing: UInt64 = 0
     var expired: UInt64 = 0
+    /// Series whose newest time was far ahead, and that went on from an earlier one.
+    var turnedBack: UInt64 = 0
     /// Went to all partitions and is kept in another one: dropped here.
     var strangers: UInt64 = 0
     /// Came to a partition where the resource lives no more, or by an old record: dropped.

@@ -32,7 +32,7 @@ extension TwinStage {
         else { return }
         guard entry.value >= 0, entry.value <= 1e9 else { return }
         let cell = resources.write(slot)
-        guard entry.time.milliseconds >= cell.pointee.supplyTime else { return }
+        guard entry.time.milliseconds >= cell.pointee.supplyTime || isFarAhead(cell.pointee.supplyTime) else { return }
         cell.pointee.supplyTime = entry.time.milliseconds
         if cell.pointee.readyUnits != Float(entry.value) { cell.pointee.capacityMoves &+= 1 }
         cell.pointee.readyUnits = Float(entry.value)
@@ -125,63 +125,17 @@ extension TwinStage {
     }
 
     private mutating func readTags(_ text: UnsafeRawBufferPointer, into cell: inout ResourceCell) {
-        var reader = JSONReader(text)
-        guard (try? reader.enterObject()) != nil else { return }
-        while let found = try? reader.nextKey() {
-            let key = reader.raw(found)
-            if key.spells("class"), reader.peekKind() == .string {
-                guard let string = try? reader.readString() else { return }
-                if let name = intern(string, of: reader) { cell.className = name }
-            } else if key.spells("tags"), reader.peekKind() == .object {
-                guard readTagObject(&reader, into: &cell) else { return }
-            } else {
-                guard (try? reader.skipValue()) != nil else { return }
-            }
-        }
-    }
-
-    /// Reads the object of tags; false if it ends in the middle.
-    private mutating func readTagObject(_ reader: inout JSONReader, into cell: inout ResourceCell) -> Bool {
-        guard (try? reader.enterObject()) != nil else { return false }
-        cell.tagCount = 0
+        guard let identity = IdentityText(text, names: names) else { return }
+        if identity.className != 0 { cell.className = identity.className }
+        guard let tags = identity.tags else { return }
+        let kept = tags.prefix(ResourceCell.tagsMax)
+        count.tagsRefused &+= UInt64(identity.refused + tags.count - kept.count)
+        cell.tagCount = UInt16(kept.count)
         cell.tagKeys = InlineArray(repeating: 0)
         cell.tagValues = InlineArray(repeating: 0)
-        while let found = try? reader.nextKey() {
-            guard reader.peekKind() == .string else {
-                guard (try? reader.skipValue()) != nil else { return false }
-                continue
-            }
-            guard let string = try? reader.readString() else { return false }
-            let place = Int(cell.tagCount)
-            guard place < ResourceCell.tagsMax, let key = intern(found, of: reader),
-                let value = intern(string, of: reader)
-            else {
-                count.tagsRefused &+= 1
-                continue
-            }
-            cell.tagKeys[place] = key
-            cell.tagValues[place] = value
-            cell.tagCount &+= 1
+        for (place, tag) in kept.enumerated() {
+            cell.tagKeys[place] = tag.key
+            cell.tagValues[place] = tag.value
         }
-        return true
-    }
-
-    /// The number of a string of the text, decoded if it must be.
-    private func intern(_ string: JSONString, of reader: JSONReader) -> NameID? {
-        guard string.hasEscapes else { return names.intern(reader.raw(string)) }
-        let names = self.names
-        return withUnsafeTemporaryAllocation(byteCount: NameTable.nameBytesMax, alignment: 1) { room in
-            guard let count = try? reader.decode(string, into: room) else { return nil }
-            return names.intern(UnsafeRawBufferPointer(rebasing: room[..<count]))
-        }
-    }
-}
-
-extension UnsafeRawBufferPointer {
-    /// Whether these bytes spell a word.
-    func spells(_ word: StaticString) -> Bool {
-        guard count == word.utf8CodeUnitCount else { return false }
-        for index in 0..<count where self[index] != word.utf8Start[index] { return false }
-        return true
     }
 }

@@ -25,8 +25,10 @@ extension TwinStage {
             adopt(code, cell)
         }
         if cell.pointee.lastTime != .min && time <= cell.pointee.lastTime {
-            return receiveLate(entry.value, at: time, cell)
+            guard isStray(time, cell) else { return receiveLate(entry.value, at: time, cell) }
+            turnBack(cell, to: time)
         }
+        cell.pointee.tooLate = 0
         count.accepted &+= 1
         cell.pointee.times.append(time, after: cell.pointee.lastTime == .min ? time : cell.pointee.lastTime)
         cell.pointee.lastTime = time
@@ -157,10 +159,35 @@ extension TwinStage {
         }
     }
 
+    /// Whether the newest time that was taken was none: it lies far ahead of the watermark, and nothing but samples
+    /// that it makes too late has come since. Else one wrong clock would silence a series until that time has come.
+    private func isStray(_ time: Int64, _ cell: UnsafeMutablePointer<SeriesCell>) -> Bool {
+        guard cell.pointee.lastTime &- time > latenessMilliseconds else { return false }
+        cell.pointee.tooLate = min(cell.pointee.tooLate &+ 1, Self.tooLateMax)
+        return cell.pointee.tooLate == Self.tooLateMax && isFarAhead(cell.pointee.lastTime)
+    }
+
+    /// Whether a time lies so far ahead of the watermark that it is to be doubted.
+    func isFarAhead(_ time: Int64) -> Bool { sweptTo > 0 && time > sweptTo &+ Self.aheadMilliseconds }
+
+    private static let tooLateMax: UInt8 = 3
+    private static let aheadMilliseconds: Int64 = 3_600_000
+
+    /// Time goes on from here; what was learned stays.
+    private mutating func turnBack(_ cell: UnsafeMutablePointer<SeriesCell>, to time: Int64) {
+        count.turnedBack &+= 1
+        cell.pointee.times = TimeRing()
+        cell.pointee.lastTime = .min
+        cell.pointee.counterTime = .min
+        cell.pointee.model.turnBack(to: time &- Int64(cell.pointee.model.stepMilliseconds))
+        let twin = resources.write(Int(cell.pointee.resource))
+        if isFarAhead(twin.pointee.lastTime) { twin.pointee.lastTime = time }
+    }
+
     private mutating func receiveSupply(_ resource: NameID, units: Double, time: Int64) {
         guard let slot = resourceSlot(resource) else { return }
         let cell = resources.write(slot)
-        guard time > cell.pointee.supplyTime else {
+        guard time > cell.pointee.supplyTime || isFarAhead(cell.pointee.supplyTime) else {
             count.duplicates &+= 1
             return
         }

@@ -121,7 +121,7 @@ package struct TwinStage: ~Copyable, Stage {
             StageCounter("tagsRefused", count.tagsRefused), StageCounter("retrainings", count.retrainings),
             StageCounter("becameStale", count.becameStale), StageCounter("becameMissing", count.becameMissing),
             StageCounter("strangers", count.strangers), StageCounter("elsewhere", count.elsewhere),
-            StageCounter("outdated", count.outdated),
+            StageCounter("outdated", count.outdated), StageCounter("turnedBack", count.turnedBack),
             StageCounter("expired", count.expired), StageCounter("summaries", count.summaries),
         ]
     }

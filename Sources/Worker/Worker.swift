@@ -48,8 +48,12 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
     private let factory: TaskFactory<Logic>
     @exclusivity(unchecked) private var tasks: [(id: TopicPartition, logic: Logic)] = []
     /// Tasks of partitions that were let go at a commit; they resume if the partition comes back where they stand.
-    private var suspended: [(id: TopicPartition, logic: Logic, next: Int64)] = []
+    private var suspended: [(id: TopicPartition, logic: Logic, next: Int64, since: Int64)] = []
+    /// How long they are kept: longer than a rebalance, or than a neighbour takes to restart.
+    private static var suspendedMillisecondsMax: Int64 { 120_000 }
     @exclusivity(unchecked) private var recent = 0
+    /// Bytes that wait to be produced, over all tasks.
+    @exclusivity(unchecked) private var outputBytesPending = 0
     /// Why the worker stopped, once it has.
     package private(set) var stopReason: StopReason?
     /// Records folded, counted for status.
@@ -102,6 +106,7 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
         case .rebuild(let wait):
             tasks = []
             suspended = []
+            outputBytesPending = 0
             world.note(.rebuilding("producer or task state is unsafe; recovering from the last commit"))
             try world.rebuildProducer(afterMilliseconds: wait)
             loop.rebuilt(now: world.nowMilliseconds)
@@ -131,7 +136,8 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
             case .revoked(let partitions, let lost):
                 loop.revoked(partitions, lost: lost)
                 return false
-            case .end(let partition, let position): loop.reachedEnd(partition, position: position)
+            case .end(let partition, let position): 
+                loop.reachedEnd(partition, position: position, now: world.nowMilliseconds)
             case .record(let partition, let record):
                 do throws(WorldError) {
                     try receive(partition, record)
@@ -152,15 +158,17 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
     private func receive(_ partition: TopicPartition, _ record: InboxRecord) throws(WorldError) {
         let admission = loop.admit(partition, offset: record.offset)
         guard admission != .drop, let logic = task(partition) else { return }
+        let before = logic.emitter.pendingBytes
         do {
             try logic.receive(record, muted: admission == .replay)
         } catch {
             try pass(error, of: partition)
         }
         recordsFolded &+= 1
+        outputBytesPending &+= logic.emitter.pendingBytes &- before
         loop.received(
             partition, offset: record.offset, inputBytes: (record.value?.count ?? 0) + (record.key?.count ?? 0),
-            outputBytesPending: logic.emitter.pendingBytes, now: world.nowMilliseconds)
+            outputBytesPending: outputBytesPending, now: world.nowMilliseconds)
     }
 
     /// Stops at a gap, or accepts it where the operator has said so: by a record in the inbox, so that every replay
@@ -179,10 +187,14 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
     }
 
     private func produceWaiting(above limit: Int) throws(WorldError) {
+        guard outputBytesPending > limit else { return }
         for (_, logic) in tasks where logic.emitter.pendingBytes > limit {
             try world.produce(logic.emitter.takeOutgoing())
         }
+        countPending()
     }
+
+    private func countPending() { outputBytesPending = tasks.reduce(0) { $0 + $1.logic.emitter.pendingBytes } }
 
     private func flush(_ timeout: Int64) throws(WorldError) {
         for (_, logic) in tasks {
@@ -190,16 +202,32 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
             let records = logic.emitter.takeOutgoing()
             if !records.isEmpty { try world.produce(records) }
         }
+        countPending()
         try world.flush(timeoutMilliseconds: timeout)
     }
 
     private func sendHeartbeats() {
         for (id, logic) in tasks {
+            guard logic.isSourceOfTime else { continue }
+            askForEnd(of: id)
             let state = loop.partitions.first { $0.id == id }
             guard let state, state.phase == .running else { continue }
-            logic.heartbeat(isCaughtUp: state.isCaughtUp, wallClock: world.wallClock)
+            logic.heartbeat(
+                isCaughtUp: loop.isCaughtUp(state, now: world.nowMilliseconds), wallClock: world.wallClock)
         }
         loop.heartbeatSent(now: world.nowMilliseconds)
+        let oldest = world.nowMilliseconds - Self.suspendedMillisecondsMax
+        suspended.removeAll { $0.since < oldest }
+    }
+
+    /// Asks the broker again whether a quiet partition still ends where it did. No answer is an answer as well: after a
+    /// while the task does not count as caught up.
+    private func askForEnd(of partition: TopicPartition) {
+        guard let state = loop.partitions.first(where: { $0.id == partition }),
+            loop.isEndInDoubt(state, now: world.nowMilliseconds), let end = try? world.bounds(partition).end,
+            end <= state.next
+        else { return }
+        loop.reachedEnd(partition, position: state.next, now: world.nowMilliseconds)
     }
 
     // MARK: tasks come and go
@@ -257,7 +285,7 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
         do {
             let logic: Logic
             if let snapshot {
-                logic = try Self.withSections(of: snapshot) { (reader) throws(StateError) -> Logic in
+                logic = try snapshot.withSections { (reader) throws(StateError) -> Logic in
                     try self.factory.make(id, reader)
                 }
             } else {
@@ -272,23 +300,11 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
         }
     }
 
-    private static func withSections<R>(
-        of snapshot: SnapshotReader, _ body: (StateReader) throws(StateError) -> R
-    ) throws -> R {
-        var buffers: [(tag: UInt32, bytes: UnsafeRawBufferPointer)] = []
-        defer { for buffer in buffers { buffer.bytes.deallocate() } }
-        for section in snapshot.header.sections {
-            let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: section.contentBytes, alignment: 64)
-            buffers.append((section.tag, UnsafeRawBufferPointer(memory)))
-            try snapshot.restore(section.tag, into: memory)
-        }
-        return try body(StateReader(sections: buffers))
-    }
-
     private func install(_ partition: TopicPartition, _ logic: Logic) {
         tasks.removeAll { $0.id == partition }
         tasks.append((partition, logic))
         recent = 0
+        countPending()
     }
 
     private func release(_ partitions: [TopicPartition]) throws(WorldError) {
@@ -298,10 +314,11 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
             let state = loop.partitions.first { $0.id == partition }
             if let state, state.phase == .running, state.next == state.committed {
                 suspended.removeAll { $0.id == partition }
-                suspended.append((partition, task.logic, state.next))
+                suspended.append((partition, task.logic, state.next, world.nowMilliseconds))
             }
         }
         recent = 0
+        countPending()
         world.note(.released(partitions))
         try world.release(partitions)
         loop.released()
@@ -323,6 +340,20 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
             world.note(.snapshotSubmitted(id, offset: start.offset))
         }
         loop.snapshotTaken(now: world.nowMilliseconds)
+    }
+}
+
+extension SnapshotReader {
+    /// Reads all sections into memory, for the time of the call, as a task restores them.
+    package func withSections<R>(_ body: (StateReader) throws(StateError) -> R) throws -> R {
+        var buffers: [(tag: UInt32, bytes: UnsafeRawBufferPointer)] = []
+        defer { for buffer in buffers { buffer.bytes.deallocate() } }
+        for section in header.sections {
+            let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: section.contentBytes, alignment: 64)
+            buffers.append((section.tag, UnsafeRawBufferPointer(memory)))
+            try restore(section.tag, into: memory)
+        }
+        return try body(StateReader(sections: buffers))
     }
 }
 

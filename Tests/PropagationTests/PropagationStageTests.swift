@@ -156,6 +156,17 @@ import TwinCore
         #expect(last.mean(4) > 130 && last.mean(4) < 181)
     }
 
+    @Test func `what neighbours say of a resource that left does not bring it back`() throws {
+        var entries: [TestEntry] = [.forecast("y", value: 100), .interaction("x", "y", 10, otherEnd: 1)]
+        entries.append(TestEntry(kind: .gone, resource: "y", time: 2_000_000_000_000))
+        entries.append(
+            TestEntry(
+                kind: .influence, resource: "x", object: "y", time: 4_000_000_000_000, value: 1_700_000_000_000,
+                numbers: [1, 1, 1, 1, 1]))
+        let run = try Self.run(entries)
+        #expect(run.entries.filter { $0.entry.resource == "y" }.map(\.entry.kind) == [.outlook, .gone])
+    }
+
     @Test func `a damaged snapshot is refused or harmless`() throws {
         let entries = Self.story(seed: 31, count: 300)
         let run = try Self.run(entries)

@@ -158,6 +158,8 @@ final class RelayNormalizer: TaskLogic {
         }
     }
 
+    var isSourceOfTime: Bool { true }
+
     func heartbeat(isCaughtUp: Bool, wallClock: EventTime?) {
         let beat = Heartbeat(watermark: EventTime(milliseconds: seen), isIdle: seen == 0, senders: [task])
         emitter.heartbeat(beat, topic: .observations)

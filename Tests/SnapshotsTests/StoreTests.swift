@@ -34,31 +34,17 @@ enum StoreKind: CaseIterable {
         }
     }
 
-    @Test func `a section comes back in order, in pages and in one piece`() throws {
+    @Test func `a section comes back in one piece`() throws {
         let store = try StoreKind.directory.make()
         let wanted = sections(1, bytes: 100_000)
         _ = try store.save(identity(1), content(wanted))
         let reader = try #require(try store.newestValid(task, incarnation: 1).reader)
         let section = try #require(wanted[1])
 
-        var ordered: [UInt8] = []
-        try reader.forEachFrame(1) { ordered.append(contentsOf: $0) }
-        #expect(ordered == section)
-
         let whole = UnsafeMutableRawBufferPointer.allocate(byteCount: section.count, alignment: 64)
         defer { whole.deallocate() }
         try reader.restore(1, into: whole)
         #expect(whole.elementsEqual(section))
-
-        for pageBytes in [1_000, 4_096, 65_536] {
-            let pages = stride(from: 0, to: section.count, by: pageBytes).map { start in
-                UnsafeMutableRawBufferPointer.allocate(
-                    byteCount: min(pageBytes, section.count - start), alignment: 64)
-            }
-            try reader.restore(1, intoPages: pages)
-            #expect(pages.flatMap(Array.init) == section)
-            for page in pages { page.deallocate() }
-        }
         #expect { try reader.bytes(1, bytesMax: 10) } throws: { ($0 as? SnapshotError)?.code == .limit }
         #expect { try reader.bytes(77) } throws: { ($0 as? SnapshotError)?.code == .missing }
         #expect { try reader.restore(2, into: whole) } throws: { ($0 as? SnapshotError)?.code == .invalid }

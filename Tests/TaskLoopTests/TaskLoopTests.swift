@@ -61,9 +61,9 @@ struct TaskLoopTests {
         var loop = running()
         take(&loop, 15)
         #expect(loop.partitions[0].next == 16)
-        loop.reachedEnd(a, position: 20)
+        loop.reachedEnd(a, position: 20, now: 0)
         #expect(loop.partitions[0].next == 20)
-        #expect(loop.partitions[0].isCaughtUp)
+        #expect(loop.partitions[0].isAtEnd)
     }
 
     @Test("Records below the expected offset and of strangers are dropped")
@@ -86,7 +86,7 @@ struct TaskLoopTests {
             loop.received(a, offset: 0, inputBytes: 1, outputBytesPending: 0, now: 0)
             #expect(!loop.isReady)
             if byPosition {
-                loop.reachedEnd(a, position: 6)
+                loop.reachedEnd(a, position: 6, now: 0)
             } else {
                 #expect(loop.admit(a, offset: 7) == .speak)
             }
@@ -146,7 +146,7 @@ struct TaskLoopTests {
         var loop = running()
         loop.revoked([a], lost: false)
         _ = loop.admit(a, offset: 10)
-        loop.reachedEnd(a, position: 11)
+        loop.reachedEnd(a, position: 11, now: 0)
         #expect(loop.partitions[0].next == 10)
     }
 
@@ -313,5 +313,89 @@ struct RecoveryTests {
     func rebuild() {
         #expect(
             decide(start: 20, incarnation: 2, rebuild: true) == .start(usesSnapshot: false, from: 20, speakFrom: 20))
+    }
+}
+
+extension TaskLoopTests {
+    /// Takes offset 10 and commits it.
+    func settle(_ loop: inout TaskLoop, now: Int64) {
+        take(&loop, 10, now: now)
+        loop.flushed(nil)
+        loop.committed(nil, now: now)
+    }
+
+    @Test("A quiet partition is frozen after the interval, once, and before a clean stop what came since")
+    func quietSnapshots() {
+        var loop = running { $0.snapshotIntervalMilliseconds = 1_000 }
+        settle(&loop, now: 100)
+        #expect(loop.next(now: 999) == .poll(timeoutMilliseconds: 100))
+        #expect(loop.next(now: 1_000) == .snapshot([StartOffset(a, 11)]))
+        loop.snapshotTaken(now: 1_000)
+        #expect(loop.next(now: 9_000) == .poll(timeoutMilliseconds: 100), "nothing came since")
+        loop.requestStop()
+        #expect(loop.next(now: 9_000) == .stop(.requested))
+        var stopping = running { $0.snapshotIntervalMilliseconds = 1_000_000 }
+        settle(&stopping, now: 100)
+        stopping.requestStop()
+        #expect(stopping.next(now: 101) == .snapshot([StartOffset(a, 11)]))
+        stopping.snapshotTaken(now: 102)
+        #expect(stopping.next(now: 103) == .stop(.requested))
+    }
+
+    @Test("A hole behind the last record does not keep a quiet partition from being frozen")
+    func quietBeforeHole() {
+        var loop = running { $0.snapshotIntervalMilliseconds = 1_000 }
+        settle(&loop, now: 100)
+        loop.reachedEnd(a, position: 15, now: 200)
+        #expect(loop.next(now: 1_000) == .snapshot([StartOffset(a, 11)]))
+    }
+
+    @Test("What a new incarnation folded in silence is committed, although nothing new comes")
+    func silentCommit() {
+        var loop = TaskLoop(settings: LoopSettings())
+        loop.assigned([a], now: 0)
+        loop.recovered(a, from: 0, speakFrom: 2, committed: nil)
+        loop.assigned()
+        for offset in Int64(0)...0 {
+            #expect(loop.admit(a, offset: offset) == .replay)
+            loop.received(a, offset: offset, inputBytes: 1, outputBytesPending: 0, now: 0)
+        }
+        loop.reachedEnd(a, position: 2, now: 0)
+        #expect(loop.next(now: 0) == .flush(timeoutMilliseconds: 30_000))
+        loop.flushed(nil)
+        #expect(loop.next(now: 0) == .commit([StartOffset(a, 2)], timeoutMilliseconds: 30_000))
+        loop.committed(nil, now: 0)
+        #expect(loop.partitions[0].committed == 2)
+    }
+
+    @Test("Caught up is what the broker said not long ago")
+    func caughtUp() {
+        var loop = running { $0.endSeenMillisecondsMax = 100 }
+        loop.reachedEnd(a, position: 10, now: 50)
+        #expect(loop.isCaughtUp(loop.partitions[0], now: 150) && loop.isEndInDoubt(loop.partitions[0], now: 101))
+        #expect(!loop.isCaughtUp(loop.partitions[0], now: 151))
+        loop.reachedEnd(a, position: 10, now: 151)
+        #expect(loop.isCaughtUp(loop.partitions[0], now: 152) && !loop.isEndInDoubt(loop.partitions[0], now: 152))
+        take(&loop, 10)
+        #expect(!loop.isCaughtUp(loop.partitions[0], now: 152))
+    }
+
+    @Test("Only a commit that moved something ends a row of rebuilds")
+    func rebuildsInARow() {
+        var loop = running { $0.rebuildsMax = 2 }
+        for _ in 0..<2 {
+            loop.failed(.restoreAndReplay, "again")
+            loop.rebuilt(now: 0)
+            loop.polled()
+            loop.recovered(a, from: 10, speakFrom: 10, committed: 10)
+            loop.assigned()
+            loop.flushed(nil)
+            loop.committed(nil, now: 0)
+        }
+        loop.failed(.restoreAndReplay, "again")
+        guard case .stop(.broken) = loop.next(now: 0) else {
+            Issue.record("an empty commit counted as progress")
+            return
+        }
     }
 }

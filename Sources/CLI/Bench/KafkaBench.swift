@@ -142,7 +142,7 @@ private struct StageRun: StageVisitor {
             guard !isAsked else { continue }
             let isDone =
                 worker.recordsFolded > 0 && worker.loop.isReady && worker.loop.isAtBoundary
-                && worker.loop.partitions.allSatisfy(\.isCaughtUp)
+                && worker.loop.partitions.allSatisfy(\.isAtEnd)
             let isLate = Usage.now.wallSeconds - start.wallSeconds > Self.secondsMax
             if isDone || isLate || isInterrupted {
                 end = Usage.now

@@ -2,7 +2,7 @@ import TwinCore
 
 /// How a metric may be used. The raw value is on the wire.
 package enum MetricRole: UInt8, Sendable, CaseIterable, BitwiseCopyable {
-    /// Forecast and shown, never decided upon.
+    /// Forecast and shown; decided upon only where a policy names it.
     case unknown = 0
     /// Drives capacity: request rate, arrivals, cores used.
     case demand = 1

@@ -250,12 +250,3 @@ extension TelemetryJSON {
         return .unspecified
     }
 }
-
-extension UnsafeRawBufferPointer {
-    /// Whether these bytes are the ASCII word.
-    func spells(_ word: StaticString) -> Bool {
-        guard count == word.utf8CodeUnitCount else { return false }
-        for index in 0..<count where self[index] != word.utf8Start[index] { return false }
-        return true
-    }
-}

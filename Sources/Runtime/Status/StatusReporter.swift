@@ -115,7 +115,7 @@ struct StatusReporter {
         let snapshot = snapshots[task]
         return TaskStatus(
             task: task, phase: phase, nextOffset: state.next, committedOffset: state.committed,
-            speakFrom: state.speakFrom, isCaughtUp: state.isCaughtUp,
+            speakFrom: state.speakFrom, isCaughtUp: state.isAtEnd,
             lag: world.fetchedEnd(state.id).map { max($0 - state.next, 0) },
             watermarkMilliseconds: logic?.watermark?.milliseconds, entries: counters.entries, frames: counters.frames,
             records: counters.records, deadLetters: counters.deadLetters, snapshotOffset: snapshot?.offset,

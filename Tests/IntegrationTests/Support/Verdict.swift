@@ -6,6 +6,7 @@ import Snapshots
 import StageKit
 import Topology
 import TwinCore
+import Worker
 
 /// What a run over a real broker left behind, compared with what it should be.
 struct Verdict {
@@ -47,7 +48,7 @@ struct Verdict {
         if checksSamples { try checkSamples() }
     }
 
-    private func make(_ task: TaskID, _ reader: StateReader?) throws -> any TaskLogic {
+    private func make(_ task: TaskID, _ reader: StateReader?) throws(StateError) -> any TaskLogic {
         try settings.makeTask(configurations[Int(task.stage.rawValue) - 1].taskSetting(task), restoring: reader)
     }
 
@@ -98,22 +99,11 @@ struct Verdict {
         }
         logic.emitter.cutAll()
         _ = logic.emitter.takeOutgoing()
-        let restored = try withSections(of: snapshot) { try make(task, $0) }
+        let restored = try snapshot.withSections { (sections) throws(StateError) in try make(task, sections) }
         if restored.freeze().digest != logic.freeze().digest {
             violations.append("\(task): the snapshot at offset \(offset) is not the fold of the log before it")
         }
         snapshotsCompared += 1
-    }
-
-    private func withSections<R>(of snapshot: SnapshotReader, _ body: (StateReader) throws -> R) throws -> R {
-        var buffers: [(tag: UInt32, bytes: UnsafeRawBufferPointer)] = []
-        defer { for buffer in buffers { buffer.bytes.deallocate() } }
-        for section in snapshot.header.sections {
-            let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: section.contentBytes, alignment: 64)
-            buffers.append((section.tag, UnsafeRawBufferPointer(memory)))
-            try snapshot.restore(section.tag, into: memory)
-        }
-        return try body(StateReader(sections: buffers))
     }
 
     // MARK: actions

@@ -1,0 +1,51 @@
+import Messages
+import Testing
+import Twins
+
+/// One wrong clock must not silence a series.
+@Suite("Times far ahead")
+struct StrayTimeTests {
+    let t0 = Harness.start
+
+    @Test("After one sample from tomorrow, the third of today is taken again, and the series goes on")
+    func tomorrow() throws {
+        let harness = try Harness()
+        try harness.feed((0..<30).map { .sample("web", "rps", t0 + Double($0) * 60, 50) } + [.watermark(t0 + 1_700)])
+        try harness.feed([.sample("web", "rps", t0 + 90_000, 50)])
+        harness.forget()
+        try harness.feed((30..<60).map { .sample("web", "rps", t0 + Double($0) * 60, 50) })
+        #expect(harness.count("late") == 2 && harness.count("turnedBack") == 1)
+        #expect(harness.forecasts.count == 28)
+        let last = try #require(harness.forecasts.last)
+        #expect(last.milliseconds == Int64((t0 + 59 * 60) * 1_000) && abs(last.mean(0) - 50) < 5)
+    }
+
+    @Test("Late samples between good ones are late, however far behind the watermark is")
+    func backlog() throws {
+        let harness = try Harness()
+        try harness.feed([.sample("web", "rps", t0, 50), .watermark(t0)])
+        for index in 0..<20 {
+            let live = t0 + 20_000 + Double(index) * 60
+            try harness.feed([.sample("web", "rps", live, 50), .sample("web", "rps", t0 + 60 * Double(index + 1), 50)])
+        }
+        #expect(harness.count("turnedBack") == 0 && harness.count("late") == 20)
+    }
+
+    @Test("Ready units of tomorrow give way to those of today")
+    func supply() throws {
+        let harness = try Harness()
+        try harness.feed([.sample("web", "replicas", t0, 2, .supply), .watermark(t0)])
+        try harness.feed([.sample("web", "replicas", t0 + 90_000, 9, .supply)])
+        try harness.feed([.sample("web", "replicas", t0 + 60, 3, .supply), .sample("web", "rps", t0 + 61, 50)])
+        let units = try #require(harness.forecasts.last).number(ForecastNumbers.readyUnits)
+        #expect(units == 3)
+    }
+
+    @Test("A twin that spoke of tomorrow only expires all the same")
+    func expires() throws {
+        let harness = try Harness()
+        try harness.feed([.sample("web", "rps", t0, 5), .watermark(t0), .sample("web", "rps", t0 + 9_000_000, 5)])
+        try harness.feed([.watermark(t0 + 8_000), .watermark(t0 + 700_000)])
+        #expect(harness.count("expired") == 1)
+    }
+}
