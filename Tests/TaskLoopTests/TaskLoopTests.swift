@@ -250,6 +250,8 @@ struct TaskLoopTests {
         loop.flushed(nil)
         _ = loop.next(now: 0)
         loop.committed(nil, now: 0)
+        #expect(loop.next(now: 0) == .snapshot([StartOffset(a, 11)]))
+        loop.snapshotTaken(now: 0)
         #expect(loop.next(now: 0) == .stop(.requested))
     }
 }
