@@ -112,10 +112,11 @@ package struct Oracle {
             if frame.acceptsGap && frame.header.previous == last { passesGap = true }
             // A heartbeat fences as well.
             guard !frame.acceptsGap, frame.header.incarnation >= incarnation else { continue }
-            let isNew = incarnation == 0 ? frame.header.incarnation > 1 : frame.header.incarnation > incarnation
-            if isNew && incarnation > 0 { outputs.fences[partition] = last }
+            let isNew = frame.header.incarnation > max(incarnation, 1)
             // As a receiver does: a frame ahead of the chain waits for its resend, unless a new incarnation begins.
-            if frame.header.previous > last && !isNew && !passesGap { continue }
+            let isBegin = isNew && frame.header.previous <= frame.header.settled
+            if frame.header.previous > last && !isBegin && !passesGap { continue }
+            if isNew && incarnation > 0 { outputs.fences[partition] = last }
             incarnation = frame.header.incarnation
             last = max(last, frame.header.previous)
             if frame.entries.isEmpty { continue }

@@ -75,6 +75,8 @@ package final class Emitter {
 
     private struct Chain: BitwiseCopyable {
         var last = Sequence.none
+        /// The last that was numbered in silence: said already, by whoever was here before.
+        var settled = Sequence.none
     }
 
     private let topics: [TopicName]
@@ -128,6 +130,7 @@ package final class Emitter {
         let sequence = Sequence(
             offset: inputOffset, index: previous.offset == inputOffset ? previous.index &+ 1 : 0)
         chains[stream].last = sequence
+        if isMuted { chains[stream].settled = sequence }
         return (sequence, previous)
     }
 
@@ -225,7 +228,8 @@ package final class Emitter {
         if writer.pointee.count == 0 && heartbeat == nil { return }
         pendingBytes &-= writer.pointee.count == 0 ? 0 : writer.pointee.byteCount &- Self.emptyFrameBytes
         let bytes = writer.pointee.finish(
-            sender: task, incarnation: incarnation, heartbeat: heartbeat, lastSent: chains[stream].last)
+            sender: task, incarnation: incarnation, heartbeat: heartbeat, lastSent: chains[stream].last,
+            settled: chains[stream].settled)
         counters.frames &+= 1
         push(OutgoingRecord(topic: topic, partition: partition, key: nil, value: bytes))
     }
@@ -278,6 +282,7 @@ package final class Emitter {
         }
         for index in chains.indices {
             chains[index].last = Sequence(offset: try decoder.readInt64(), index: try decoder.readInt64())
+            chains[index].settled = chains[index].last
         }
     }
 }

@@ -97,11 +97,14 @@ package struct Senders {
             return .fenced
         }
         let isFirst = known.incarnation == 0
-        let isNewIncarnation =
-            isFirst ? header.incarnation > 1 || acceptsStrangers : header.incarnation > known.incarnation
+        // What a new incarnation had not to say again was said before it. Its first frame follows that; a later one
+        // must not be taken for the first.
+        let isNewIncarnation = header.incarnation > max(known.incarnation, 1)
+        let needsNoPredecessor =
+            known.passesGap || isFirst && acceptsStrangers || isNewIncarnation && header.previous <= header.settled
         let isRepeat = !sequences.isEmpty && header.last <= known.last
         if header.previous > known.last && !isRepeat {
-            guard isNewIncarnation || known.passesGap else { return wait(index, header) }
+            guard needsNoPredecessor else { return wait(index, header) }
             all[index].last = header.previous
         }
         all[index].incarnation = header.incarnation

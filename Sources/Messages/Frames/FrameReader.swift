@@ -72,6 +72,8 @@ package final class FrameReader {
             case (FrameField.offsets, 2): offsets = try cursor.block()
             case (FrameField.columns, 2): try readColumns(try cursor.block())
             case (FrameField.heartbeat, 2): heartbeat = try Self.heartbeat(try cursor.block())
+            case (FrameField.settledOffset, 0): header.settled.offset = try cursor.zigzag()
+            case (FrameField.settledIndex, 0): header.settled.index = try index(&cursor)
             case (FrameField.acceptsGap, 0): acceptsGap = try cursor.varint() != 0
             default: try cursor.skip(type: type)
             }
@@ -86,6 +88,7 @@ package final class FrameReader {
         header.first = .none
         header.last = .none
         header.previous = .none
+        header.settled = .none
         heartbeat = nil
         acceptsGap = false
         entries.removeAll(keepingCapacity: true)

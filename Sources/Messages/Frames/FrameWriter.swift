@@ -11,13 +11,20 @@ package struct FrameHeader: Equatable, Sendable {
     package var last: Sequence
     /// The last entry before `first` from this sender to this partition; `.none` if there was none.
     package var previous: Sequence
+    /// The last entry to this partition that the sender took as said before it began to speak: by a former incarnation,
+    /// or by itself and committed. `.none` if there was none.
+    package var settled: Sequence
 
-    package init(sender: TaskID, incarnation: UInt64, first: Sequence, last: Sequence, previous: Sequence) {
+    package init(
+        sender: TaskID, incarnation: UInt64, first: Sequence, last: Sequence, previous: Sequence,
+        settled: Sequence = .none
+    ) {
         self.sender = sender
         self.incarnation = incarnation
         self.first = first
         self.last = last
         self.previous = previous
+        self.settled = settled
     }
 }
 
@@ -41,6 +48,7 @@ enum FrameField {
     static let sender = 1, incarnation = 2, firstOffset = 3, firstIndex = 4, lastOffset = 5, lastIndex = 6
     static let previousOffset = 7, previousIndex = 8, names = 9, kinds = 10, offsets = 11, columns = 12
     static let heartbeat = 13, version = 14, acceptsGap = 15
+    static let settledOffset = 16, settledIndex = 17
 
     static let columnKind = 1, columnCount = 2, resources = 3, objects = 4, times = 5, values = 6, codes = 7
     static let numbers = 8, width = 9, texts = 10
@@ -245,15 +253,20 @@ package struct FrameWriter: ~Copyable {
     }
 
     /// Writes the frame's bytes and empties the writer; with no entries and no heartbeat there is nothing to write.
-    /// - Parameter lastSent: the last sequence to this destination. A pure heartbeat carries it as `previous`, so that
-    ///   even the loss of a sender's last frame shows.
+    /// - Parameters:
+    ///   - lastSent: the last sequence to this destination. A pure heartbeat carries it as `previous`, so that even the
+    ///     loss of a sender's last frame shows.
+    ///   - settled: the last that was said before the sender began to speak.
     package mutating func finish(
-        sender: TaskID, incarnation: UInt64, heartbeat: Heartbeat? = nil, lastSent: Sequence = .none
+        sender: TaskID, incarnation: UInt64, heartbeat: Heartbeat? = nil, lastSent: Sequence = .none,
+        settled: Sequence = .none
     ) -> [UInt8] {
         if count == 0 { previous = lastSent }
         var out = ByteBuffer(capacity: byteCount + 256)
         Self.encode(
-            FrameHeader(sender: sender, incarnation: incarnation, first: first, last: last, previous: previous),
+            FrameHeader(
+                sender: sender, incarnation: incarnation, first: first, last: last, previous: previous,
+                settled: settled),
             into: &out)
         out.append(names.bytes)
         if count > 0 {
@@ -296,6 +309,10 @@ package struct FrameWriter: ~Copyable {
             out.appendField(field + 1, varint: UInt64(sequence.index))
         }
         out.appendField(FrameField.version, varint: FrameField.currentVersion)
+        guard header.settled != .none else { return }
+        out.appendVarint(UInt64(FrameField.settledOffset << 3))
+        out.appendZigzag(header.settled.offset)
+        out.appendField(FrameField.settledIndex, varint: UInt64(header.settled.index))
     }
 
     private static func encode(_ heartbeat: Heartbeat, into out: inout ByteBuffer) {
