@@ -77,7 +77,8 @@ struct OTLPInputTests {
         harness.send(
             #"[{"values":[0.5],"dstypes":["gauge"],"dsnames":["value"],"time":1795521600.5,"interval":10,"host":"h1","#
                 + #""plugin":"load","plugin_instance":"","type":"load","type_instance":""}]"#)
-        let outputs = try harness.take().map { "\($0.resource) \($0.object) \($0.value) \($0.time)" }
+        let samples = try harness.take().filter { $0.kind == .sample }
+        let outputs = samples.map { "\($0.resource) \($0.object) \($0.value) \($0.time)" }
         #expect(outputs == ["h1 load.load 0.5 1795521600500"])
     }
 
