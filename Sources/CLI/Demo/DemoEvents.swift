@@ -60,6 +60,24 @@ struct DriftEvent: Decodable {
     let data: Body
 }
 
+extension DriftEvent.Body {
+    private static let changes = [
+        "level": "its level has moved", "trend": "it has a new trend", "variance": "its spread has changed",
+        "season": "its daily pattern has changed",
+    ]
+
+    /// What happened and what follows from it, for people.
+    var story: String {
+        switch kind {
+        case "anomaly": return "a brief excursion, over again; nothing to retrain"
+        case "data": return "data is \(reason), which asks for no retraining"
+        default:
+            return "\(Self.changes[kind] ?? kind), \(reason) (score \(DemoVoice.short(score))); "
+                + (retrainRequested ? "distrusted and retrained" : "distrusted")
+        }
+    }
+}
+
 /// What the demo reads from `twins`.
 struct TwinSummary: Decodable {
     struct Horizon: Decodable {

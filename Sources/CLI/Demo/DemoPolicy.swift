@@ -13,12 +13,17 @@ struct DemoPolicy {
     var replicasMax = 1_000
     var pricePerHour = 0.0
 
-    /// Use of a replica that the pipeline aims at with the 90th percentile of what it expects until an order for more
-    /// would be ready: near the reactive rule's, whose tolerance lets it run between 63 and 77 %.
-    static let targetUtilisation = 0.72
-    static let quantile = 0.9
-    /// Longer than shoppers take from the frontend to the last of the chain.
-    static let stabilisationSeconds = 900
+    /// Use of a replica that the pipeline keeps below with the 80th percentile of what it expects until an order for
+    /// more would be ready: less spare capacity than the reactive rule keeps, as a rise is seen before it comes.
+    static let targetUtilisation = 0.79
+    static let quantile = 0.8
+    /// The reactive rule's own.
+    static let stabilisationSeconds = 300
+    /// Between two orders for less: fewer and larger ones.
+    static let cooldownSeconds = 720
+
+    /// What the pipeline aims at, in words.
+    static var aim: String { "\(Int(targetUtilisation * 100)) % with its \(Int(quantile * 100))th percentile" }
 
     /// Name of the policy, the record's key.
     var name: String { "demo-\(resource)" }
@@ -60,6 +65,11 @@ struct DemoPolicy {
         writer.beginObject()
         writer.key("downSeconds")
         writer.int(Self.stabilisationSeconds)
+        writer.endObject()
+        writer.key("cooldown")
+        writer.beginObject()
+        writer.key("downSeconds")
+        writer.int(Self.cooldownSeconds)
         writer.endObject()
         writer.key("pricePerUnitHour")
         writer.double(pricePerHour)

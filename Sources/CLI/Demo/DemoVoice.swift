@@ -80,6 +80,28 @@ final class DemoVoice {
         return String(format: magnitude >= 100 ? "%.0f" : magnitude >= 10 ? "%.1f" : "%.2f", value)
     }
 
+    /// The ending table in a sentence: ours beside the reactive rule's.
+    static func verdict(
+        short: (Double, Double), cost: (Double, Double), actions: (Int, Int)
+    ) -> String {
+        func change(_ pair: (Double, Double)) -> String {
+            guard pair.1 > 0 else { return pair.0 > 0 ? "more" : "as many" }
+            let percent = Int(((pair.0 / pair.1 - 1) * 100).rounded())
+            return percent == 0 ? "as many" : "\(abs(percent)) % \(percent < 0 ? "fewer" : "more")"
+        }
+        let dearer = cost.1 > 0 ? (cost.0 / cost.1 - 1) * 100 : 0
+        return "twinscale beside the reactive rule: \(change(short)) short minutes, "
+            + String(format: "%+.1f %% cost, ", dearer)
+            + "\(change((Double(actions.0), Double(actions.1)))) actions"
+    }
+
+    /// The first of some names, and how many more.
+    static func list(_ names: [String]) -> String {
+        let rest = names.count - 4
+        if rest <= 1 { return names.joined(separator: ", ") }
+        return names.prefix(4).joined(separator: ", ") + " and \(rest) more"
+    }
+
     /// Cells in columns, the first flush left, with a rule below the head.
     static func columns(_ cells: [[String]]) -> [String] {
         guard let head = cells.first else { return [] }

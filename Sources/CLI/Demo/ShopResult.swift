@@ -26,7 +26,7 @@ struct ShopResult {
         let hops = Shop.chain.map { Shop.services[$0].name }
         var lines = [
             "\(minutes) simulated minutes, seed \(seed): \(Shop.services.count) services, same demand, same limits; "
-                + "twinscale aims at \(Int(DemoPolicy.targetUtilisation * 100)) % with its 90th percentile, "
+                + "twinscale aims at \(DemoPolicy.aim), "
                 + "the reactive rule at \(Int(ShopFleet.targetUtilisation * 100)) % now",
             "",
         ]
@@ -40,8 +40,15 @@ struct ShopResult {
                 ] + row.warnings.map { $0.map { String(format: "%+.1f min", $0) } ?? "–" })
         }
         lines += DemoVoice.columns(cells)
+        let (ours, theirs) = (fleet.twinned, fleet.reactive)
         lines += [
             "",
+            DemoVoice.verdict(
+                short: (ours.shortMinutes, theirs.shortMinutes), cost: (ours.cost, theirs.cost),
+                actions: (ours.orders, theirs.orders)),
+            "",
+        ]
+        lines += [
             "short minute: a service asked for more than \(Int(ShopSide.sloUtilisation * 100)) % of what its ready "
                 + "replicas carry, for a minute",
             "warning: minutes between enough being ordered and a rise (surge or campaign) reaching the service, mean; "

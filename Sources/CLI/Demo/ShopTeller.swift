@@ -18,6 +18,8 @@ struct ShopTeller {
     private var told: [String: Int64] = [:]
     /// Actions of the minute at hand.
     private var actions: [(action: ActionEvent.Body, service: Int)] = []
+    /// Replicas given back since the last look at both sides.
+    private var released = 0
     /// What neighbours were said to add, by service, at the last warning.
     private var warned: [String: Int64] = [:]
     private var decisions: [String: DecisionEvent.Body] = [:]
@@ -54,7 +56,7 @@ struct ShopTeller {
             let ready = fleet.reactive.sets[service].ready
             voice.line(
                 "  \(name): \(DemoVoice.short(metric.level)) req/s now on \(ready) replicas; in "
-                    + " \(Int(far.horizon_s / 60)) min \(DemoVoice.short(mean)), "
+                    + "\(Int(far.horizon_s / 60)) min \(DemoVoice.short(mean)), "
                     + "90 % below \(DemoVoice.short(high))")
         }
         voice.line()
@@ -78,21 +80,11 @@ struct ShopTeller {
     /// Closes a minute's drifts: one line per kind, in full where it is a single service.
     private mutating func tellDrifts(_ fleet: ShopFleet) {
         for kind in Set(drifts.map(\.kind)).sorted() {
-            let events = drifts.filter { $0.kind == kind }
-            let names = events.map(\.resource).joined(separator: ", ")
-            if kind == "data" {
-                voice.say(fleet.time, .drift, "\(names): data is \(events[0].reason), which asks for no retraining")
-                continue
-            }
-            let count = events.filter(\.retrainRequested).count
-            let score = DemoVoice.short(events.map(\.score).max() ?? 0)
-            voice.say(
-                fleet.time, .drift,
-                "\(names): a change of \(kind), \(events[0].reason) (score \(score))\(count > 0 ? "; retraining" : "")")
+            let events = drifts.filter { $0.kind == kind }.sorted { $0.score > $1.score }
+            voice.say(fleet.time, .drift, "\(DemoVoice.list(events.map(\.resource))): \(events[0].story)")
         }
         if !trusted.isEmpty {
-            voice.say(
-                fleet.time, .drift, "\(trusted.joined(separator: ", ")): retrained, proved right since, trusted again")
+            voice.say(fleet.time, .drift, "\(DemoVoice.list(trusted)): retrained, proved right since, trusted again")
         }
         drifts.removeAll(keepingCapacity: true)
         trusted.removeAll(keepingCapacity: true)
@@ -197,14 +189,15 @@ struct ShopTeller {
     }
 
     private mutating func tellActions(_ fleet: ShopFleet) {
-        let ordered = actions.sorted { a, b in
+        let ups = actions.filter { $0.action.to > $0.action.from }
+        let ordered = ups.sorted { a, b in
             (a.action.to - a.action.from, b.service) > (b.action.to - b.action.from, a.service)
         }
+        tellReleases(fleet)
         for (action, service) in ordered.prefix(Self.actionLinesMax) {
-            let delay =
-                action.to > action.from ? ", ready in \(Shop.services[service].provisioningSeconds / 60) min" : ""
             let change = "\(action.resource) \(action.from) → \(action.to)"
-            voice.say(fleet.time, .action, "\(change)\(delay): \(action.reason)")
+            let minutes = Shop.services[service].provisioningSeconds / 60
+            voice.say(fleet.time, .action, "\(change), ready in \(minutes) min: \(action.reason)")
         }
         let rest = ordered.dropFirst(Self.actionLinesMax)
         if !rest.isEmpty {
@@ -212,6 +205,15 @@ struct ShopTeller {
             voice.say(fleet.time, .action, "and \(names.joined(separator: ", "))")
         }
         actions.removeAll(keepingCapacity: true)
+    }
+
+    /// Replicas given back: now and then one in full, the rest in the sum of both sides.
+    private mutating func tellReleases(_ fleet: ShopFleet) {
+        for (action, _) in actions where action.to < action.from {
+            released += action.from - action.to
+            guard isNew("release", at: fleet.time) else { continue }
+            voice.say(fleet.time, .action, "\(action.resource) \(action.from) → \(action.to): \(action.reason)")
+        }
     }
 
     private mutating func tellStory(_ fleet: ShopFleet) {
@@ -282,12 +284,14 @@ struct ShopTeller {
     }
 
     /// Both sides side by side.
-    private func look(_ fleet: ShopFleet) {
+    private mutating func look(_ fleet: ShopFleet) {
         func side(_ state: ShopSide) -> String {
             String(
                 format: "%3d replicas, %4.0f short min, %6.2f spent", state.sets.reduce(0) { $0 + $1.ordered },
                 state.shortMinutes, state.cost)
         }
+        if released > 0 { voice.say(fleet.time, .action, "\(released) replicas given back since the last look") }
+        released = 0
         voice.say(
             fleet.time, .note,
             "\(DemoVoice.short(fleet.minuteMeans[0])) req/s at the frontend | twinscale \(side(fleet.twinned)) | "

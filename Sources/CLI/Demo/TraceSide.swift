@@ -66,9 +66,13 @@ struct TraceResult {
         return [
             "\(DemoVoice.short(minutes)) recorded minutes of \(resources) resources; a replica carries a quarter of "
                 + "the median and takes \(TraceSide.provisioningSeconds / 60) min to start; twinscale aims at "
-                + "\(Int(DemoPolicy.targetUtilisation * 100)) % with its 90th percentile, the reactive rule at "
+                + "\(DemoPolicy.aim), the reactive rule at "
                 + "\(Int(ShopFleet.targetUtilisation * 100)) % now", "",
         ] + DemoVoice.columns(cells) + [
+            "",
+            DemoVoice.verdict(
+                short: (twinned.shortSeconds, reactive.shortSeconds),
+                cost: (twinned.replicaSeconds, reactive.replicaSeconds), actions: (twinned.orders, reactive.orders)),
             "",
             "short minute: a resource asked for more than \(Int(ShopSide.sloUtilisation * 100)) % of what its ready "
                 + "replicas would carry, for a minute",

@@ -75,13 +75,10 @@ struct TraceTeller {
     /// Closes a moment.
     mutating func tell(_ time: Int64, demand: [Double?], twinned: TraceSide, reactive: TraceSide) {
         for drift in drifts.prefix(Self.linesMax) {
-            voice.say(
-                time, .drift,
-                "\(drift.resource): \(drift.metric), a change of \(drift.kind), \(drift.reason) "
-                    + "(score \(DemoVoice.short(drift.score)))\(drift.retrainRequested ? "; retraining" : "")")
+            voice.say(time, .drift, "\(drift.resource), \(drift.metric): \(drift.story)")
         }
         if !trusted.isEmpty {
-            voice.say(time, .drift, "\(trusted.joined(separator: ", ")): retrained, proved right since, trusted again")
+            voice.say(time, .drift, "\(DemoVoice.list(trusted)): retrained, proved right since, trusted again")
         }
         for action in actions.prefix(Self.linesMax) {
             voice.say(time, .action, "\(action.resource) \(action.from) → \(action.to): \(action.reason)")
