@@ -28,7 +28,7 @@ package struct PropagationStage: Stage, ~Copyable {
     package static var inbox: TopicName { .forecasts }
     package static var outputs: [TopicName] { [.outlooks, .forecasts] }
     package static var watermarkOutput: TopicName? { .outlooks }
-    package static var logicVersion: UInt32 { 1 }
+    package static var logicVersion: UInt32 { 2 }
 
     let settings: PropagationSettings
     let task: TaskID

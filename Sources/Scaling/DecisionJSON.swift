@@ -136,7 +136,8 @@ enum DecisionJSON {
             writer.string(account.names.bytes(of: account.cell.metric))
         }
         number(&writer, "level", view.level * scale)
-        number(&writer, "quantile", tidy(account.terms.quantile.level))
+        number(&writer, "quantile", account.cell.quantile(account.terms).level)
+        number(&writer, "quantileAsked", account.terms.quantile.level)
         number(&writer, "value", tidy(view.predicted) * scale)
         number(&writer, "horizonSeconds", tidy(view.horizonSeconds))
         number(&writer, "mean", tidy(view.mean) * scale)

@@ -25,6 +25,7 @@ enum Limit: UInt8, BitwiseCopyable, CaseIterable {
     case actionInFlight = 18
     case rejected = 19
     case approval = 20
+    case idleWindow = 21
 
     var text: String { String(describing: self) }
 }
@@ -36,7 +37,7 @@ enum Abstention: UInt8, BitwiseCopyable {
 
 /// What brought the number about.
 enum Driver: UInt8, BitwiseCopyable {
-    case hold = 0, predictive = 1, reactive = 2, threshold = 3, manual = 4
+    case hold = 0, predictive = 1, reactive = 2, threshold = 3, manual = 4, idle = 5, woken = 6
 }
 
 /// One evaluation of one resource, from the candidates to the number: all that an explanation needs.
@@ -75,14 +76,14 @@ struct Evaluation: BitwiseCopyable {
     var command: UInt32 = 0
     /// An operator let the proposal go ahead.
     var isApproved = false
-    private(set) var steps: [21 of Step] = .init(repeating: Step())
+    private(set) var steps: [22 of Step] = .init(repeating: Step())
 
     init(now: Int64) { self.now = now }
 
     /// Moves the number and notes why, if it moves at all.
     mutating func apply(_ limit: Limit, _ value: Int32) {
         if value == desired { return }
-        if stepCount < 21 {
+        if stepCount < 22 {
             steps[stepCount] = Step(limit: limit, before: desired, after: value)
             stepCount &+= 1
         }
@@ -103,12 +104,17 @@ extension Evaluation {
         desired = base
         let code = ForecastCode(raw: cell.view.code)
         capacity = terms.capacity(of: code.role)
+        if code.role == .demand { capacity = cell.unit.corrected(capacity) }
         if code.role == .utilisation, cell.view.countsUnits == 0 { scale = Double(ready) * capacity }
         perReplica = capacity * terms.targetUtilisation
         guard capacity > 0 else { return abstain(.noCapacity) }
         guard knowsUnits else { return abstain(.noUnits) }
-        if code.quality == .stale { return abstain(.stale) }
-        if code.quality == .missing { return abstain(.missing) }
+        if code.quality != .fresh {
+            guard wakes(cell, terms) else { return abstain(code.quality == .stale ? .stale : .missing) }
+            desired = 1
+            driver = .woken
+            return
+        }
         guard cell.view.level.isFinite, cell.view.level >= 0 else { return abstain(.noLevel) }
         usesForecast = cell.view.hasForecast
         if terms.usesThresholds { return proposeByThresholds(cell, terms) }
@@ -116,12 +122,29 @@ extension Evaluation {
             level: cell.view.level * scale, current: base, perReplica: perReplica, tolerance: terms.tolerance)
         desired = reactive
         driver = reactive == base ? .hold : .reactive
+        if terms.minimum == 0, isIdle(cell, terms) {
+            desired = 0
+            driver = base == 0 ? .hold : .idle
+            return
+        }
         guard usesForecast else { return }
         predictive = Replicas.needed(demand: Double(cell.view.predicted) * scale, perReplica: perReplica)
         if predictive > reactive || predictive == reactive && predictive != base {
             desired = predictive
             driver = .predictive
         }
+    }
+
+    /// Neither present nor expected demand asks for a unit.
+    private func isIdle(_ cell: borrowing ResourceCell, _ terms: PolicyTerms) -> Bool {
+        let expected = usesForecast ? Double(cell.view.predicted) * scale : 0
+        return max(cell.view.level * scale, expected) <= terms.activationLevel
+    }
+
+    /// A resource without units says nothing; its neighbours may.
+    private func wakes(_ cell: borrowing ResourceCell, _ terms: PolicyTerms) -> Bool {
+        guard terms.minimum == 0, base == 0, !ForecastCode(raw: cell.view.code).isYoung else { return false }
+        return Double(max(cell.view.influence, cell.view.influenceAtEnd)) * scale > terms.activationLevel
     }
 
     private mutating func abstain(_ why: Abstention) { abstention = why }
@@ -197,6 +220,7 @@ extension Evaluation {
         if manual == 0 {
             if !terms.usesThresholds { consolidate(cell) }
             if abstention == .none { stabilise(&cell, terms) } else { cell.forgetProposals() }
+            if terms.minimum == 0 { awaitIdleness(&cell, terms) }
             limitSteps(terms)
             coolDown(cell, terms)
             limitFlaps(&cell, terms)
@@ -220,7 +244,7 @@ extension Evaluation {
 
     /// N → N−1: units are taken away only while the upper quantile over the whole window still fits what is left.
     private mutating func consolidate(_ cell: borrowing ResourceCell) {
-        guard desired < base, usesForecast else { return }
+        guard desired < base, desired > 0, usesForecast else { return }
         let fitting = Replicas.needed(demand: Double(cell.view.upper) * scale, perReplica: perReplica)
         if fitting > desired { apply(.consolidation, min(fitting, base)) }
     }
@@ -237,6 +261,16 @@ extension Evaluation {
             with: proposal, after: base, at: now, windowMilliseconds: terms.stabilisationUp, interval: interval)
         if proposal > base { apply(.stabilisationUp, max(smallest, base)) }
         if proposal < base { apply(.stabilisationDown, min(largest, base)) }
+    }
+
+    /// The last unit goes only after a whole window of idleness.
+    private mutating func awaitIdleness(_ cell: inout ResourceCell, _ terms: PolicyTerms) {
+        guard abstention == .none, driver == .idle else {
+            cell.idleSince = .min
+            return
+        }
+        if cell.idleSince == .min { cell.idleSince = now }
+        if desired == 0, now &- cell.idleSince < terms.idleWindow { apply(.idleWindow, min(base, 1)) }
     }
 
     private mutating func limitSteps(_ terms: PolicyTerms) {

@@ -53,7 +53,14 @@ package struct PolicyTerms: BitwiseCopyable, Sendable {
     package var scalingThreshold = 0.0
     /// Share of capacity below which one step down follows.
     package var underutilisationThreshold = 0.0
+    /// 0 lets an idle resource go without any; then the next three count.
     package var minimum: Int32 = 1
+    /// Demand above this, present or expected, needs at least one replica.
+    package var activationLevel = 0.0
+    /// Milliseconds that present and expected demand must have stayed at or below it before the last replica goes.
+    package var idleWindow: Int64 = 900_000
+    /// From an action to a ready replica where there is none; negative = as with any other.
+    package var coldStartSeconds = -1.0
     package var maximum: Int32 = Replicas.limit
     package var initial: Int32 = 1
     /// Replicas per decision; 0 = unlimited.
@@ -76,13 +83,16 @@ package struct PolicyTerms: BitwiseCopyable, Sendable {
     package var flapsPerHourMax = 0.0
     /// Money per replica and hour; 0 = not declared.
     package var pricePerUnitHour = 0.0
-    /// What capacity is meant to carry, and what must still fit before the last unit is taken away.
+    /// What capacity is meant to carry.
     package var quantile = QuantilePick(level: 0.95)
+    /// What must still fit before a unit is taken away, at least.
     package var upperQuantile = QuantilePick(level: 0.95)
     /// Index of the shared budget; −1 = none.
     package var budget: Int32 = -1
     /// The quantile was asked for (by `quantile` or `shortageTarget`), not derived from the criticality.
     package var asksQuantile = false
+    /// It was asked for as a share of shortage.
+    package var asksShortage = false
 
     package init() {}
 

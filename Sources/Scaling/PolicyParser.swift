@@ -28,6 +28,7 @@ private struct Draft {
     var quantile: Double?
     var shortage: Double?
     var underutilisation: Double?
+    var hasActivation = false
 
     mutating func read(_ key: String, from parser: inout ObjectParser) throws(ScalingError) {
         switch key {
@@ -46,6 +47,7 @@ private struct Draft {
             (policy.terms.cooldownUp, policy.terms.cooldownDown) = try readWindows(
                 from: &parser, up: policy.terms.cooldownUp, down: policy.terms.cooldownDown)
         case "budget": try readBudget(from: &parser)
+        case "activation": try readActivation(from: &parser)
         default: try readNumber(key, from: &parser)
         }
     }
@@ -103,7 +105,7 @@ private struct Draft {
         try parser.enter()
         while let key = try parser.next() {
             switch key {
-            case "min": policy.terms.minimum = try replicas(&parser)
+            case "min": policy.terms.minimum = Int32(try parser.integer(0...Int64(Replicas.limit)))
             case "max": policy.terms.maximum = try replicas(&parser)
             case "initial": initial = try replicas(&parser)
             default: throw parser.unknown()
@@ -124,6 +126,19 @@ private struct Draft {
             }
         }
         return windows
+    }
+
+    private mutating func readActivation(from parser: inout ObjectParser) throws(ScalingError) {
+        hasActivation = true
+        try parser.enter()
+        while let key = try parser.next() {
+            switch key {
+            case "level": policy.terms.activationLevel = try parser.number(0...1e15)
+            case "idleSeconds": policy.terms.idleWindow = try milliseconds(&parser, from: 0)
+            case "coldStartSeconds": policy.terms.coldStartSeconds = try parser.number(0...86_400)
+            default: throw parser.unknown()
+            }
+        }
     }
 
     private mutating func readBudget(from parser: inout ObjectParser) throws(ScalingError) {
@@ -157,14 +172,17 @@ private struct Draft {
             throw ScalingError(
                 .conflict, "'replicas.initial' \(initial) is not between 'replicas.min' and 'replicas.max'")
         }
-        result.terms.initial = initial ?? terms.minimum
+        guard (terms.minimum == 0) == hasActivation else {
+            throw ScalingError(.conflict, "'replicas.min' 0 and 'activation' belong together")
+        }
+        result.terms.initial = initial ?? max(terms.minimum, 1)
         if quantile != nil, shortage != nil {
             throw ScalingError(.conflict, "'quantile' and 'shortageTarget' say the same twice; keep one")
         }
         let level = quantile ?? shortage.map { 1 - $0 }
         result.terms.asksQuantile = level != nil
         result.terms.quantile = QuantilePick(level: level ?? terms.criticality.quantile)
-        result.terms.upperQuantile = QuantilePick(level: max(level ?? terms.criticality.quantile, 0.95))
+        result.terms.asksShortage = shortage != nil
         if terms.usesThresholds {
             guard let underutilisation else {
                 throw ScalingError(.missingKey, "'underutilisationThreshold' is missing beside 'scalingThreshold'")

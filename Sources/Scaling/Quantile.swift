@@ -5,8 +5,8 @@ import Messages
 ///
 /// Golden example: level 0.975 lies between 0.95 and 0.99 with weight (1.960 − 1.645) / (2.326 − 1.645) = 0.462.
 package struct QuantilePick: BitwiseCopyable, Sendable, Equatable {
-    /// The level, 0…1.
-    package let level: Float
+    /// Standard normal deviate of the level.
+    let deviate: Float
     /// Weight of the upper neighbour; above 1 beyond the last level.
     package let weight: Float
     /// Index of the lower neighbour in `QuantileLevels.all`.
@@ -15,21 +15,34 @@ package struct QuantilePick: BitwiseCopyable, Sendable, Equatable {
 
     /// The levels that may be asked for.
     package static let levels = 0.5...0.9999
+    private static let deviatesRange: ClosedRange<Float> = 0...3.719_016_5
 
     /// A level outside `levels` is moved to the nearer end.
     package init(level asked: Double) {
         let level = asked.isFinite ? min(max(asked, Self.levels.lowerBound), Self.levels.upperBound) : 0.95
-        let deviate = NormalDistribution.deviate(at: level)
+        self.init(deviate: Float(NormalDistribution.deviate(at: level)))
+    }
+
+    private init(deviate asked: Float) {
+        deviate = min(max(asked, Self.deviatesRange.lowerBound), Self.deviatesRange.upperBound)
         var index = 0
-        while index < QuantileLevels.count - 2, Self.deviates[index + 1] <= deviate + 1e-8 { index += 1 }
-        self.level = Float(level)
-        weight = Float((deviate - Self.deviates[index]) / (Self.deviates[index + 1] - Self.deviates[index]))
+        while index < QuantileLevels.count - 2, Self.deviates[index + 1] <= deviate + 1e-6 { index += 1 }
+        weight = (deviate - Self.deviates[index]) / (Self.deviates[index + 1] - Self.deviates[index])
         lower = Int32(index)
     }
 
+    /// The level, 0…1, to five digits.
+    package var level: Double { (NormalDistribution.cumulative(Double(deviate)) * 100_000).rounded() / 100_000 }
+
+    /// The quantile so many standard normal deviates higher.
+    func shifted(by margin: Float) -> QuantilePick { margin == 0 ? self : QuantilePick(deviate: deviate + margin) }
+
+    /// The higher of two.
+    func raised(to other: QuantilePick) -> QuantilePick { other.deviate > deviate ? other : self }
+
     /// Standard normal deviates of `QuantileLevels.all`.
-    private static let deviates: [Double] = [
-        -1.2815515655446004, 0, 1.2815515655446004, 1.6448536269514722, 2.3263478740408408, 3.090232306167813,
+    private static let deviates: [6 of Float] = [
+        -1.281_551_6, 0, 1.281_551_6, 1.644_853_6, 2.326_347_9, 3.090_232_3,
     ]
 
     /// The quantile at this level from the numbers of an outlook; `first` is the index of the 10 % quantile.

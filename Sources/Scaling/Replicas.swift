@@ -23,7 +23,7 @@ package enum Replicas {
     /// level ÷ (current × perReplica).
     package static func reactive(level: Double, current: Int32, perReplica: Double, tolerance: Double) -> Int32 {
         let ratio = level / (Double(max(current, 1)) * perReplica)
-        if (ratio - 1).magnitude <= tolerance + 1e-9 { return current }
+        if current > 0, (ratio - 1).magnitude <= tolerance + 1e-9 { return current }
         return needed(demand: level, perReplica: perReplica)
     }
 }

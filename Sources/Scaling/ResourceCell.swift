@@ -25,10 +25,9 @@ struct View: BitwiseCopyable {
     var countsUnits: UInt32 = 0
     private var spare: UInt32 = 0
 
-    /// Sound numbers from a twin that is old enough and trusted.
+    /// Sound numbers from a twin that is old enough.
     var hasForecast: Bool {
-        let code = ForecastCode(raw: code)
-        if code.isDistrusted || code.isYoung { return false }
+        if ForecastCode(raw: code).isYoung { return false }
         return (predicted + upper + mean + influenceAtEnd).isFinite
     }
 }
@@ -120,7 +119,11 @@ struct ResourceCell: BitwiseCopyable {
     var manual = Manual()
     var down = RollingExtreme.largest
     var up = RollingExtreme.smallest
+    /// Numbers ordered within the provisioning delay, where nobody reports what is ready.
+    var supply = RollingExtreme.smallest
     var lead = LeadTime()
+    var margin = SafetyMargin()
+    var unit = UnitCapacity()
     /// Event time of the last evaluation, and from when the next is due.
     var evaluatedAt = Int64.min
     var nextDue = Int64.min
@@ -130,6 +133,8 @@ struct ResourceCell: BitwiseCopyable {
     var lastUpAt = Int64.min
     var lastDownAt = Int64.min
     var backoffUntil = Int64.min
+    /// Since when neither present nor expected demand asks for a unit; `Int64.min` while one does.
+    var idleSince = Int64.min
     var flapTokensAt = Int64.min
     var flapTokens = 0.0
     var resource: NameID
@@ -164,6 +169,15 @@ struct ResourceCell: BitwiseCopyable {
 
     init(resource: NameID) { self.resource = resource }
 
+    /// The policy's quantile as the shortage that was met has moved it, and the one that must still fit before a unit
+    /// is taken away: at least 95 %, moved as far.
+    func quantile(_ terms: PolicyTerms) -> QuantilePick { terms.quantile.shifted(by: shift(terms)) }
+    func upperQuantile(_ terms: PolicyTerms) -> QuantilePick {
+        terms.quantile.raised(to: terms.upperQuantile).shifted(by: shift(terms))
+    }
+
+    private func shift(_ terms: PolicyTerms) -> Float { margin.shift(mayLower: terms.asksShortage) }
+
     /// True if every condition holds.
     func satisfies(_ match: PolicyMatch) -> Bool {
         if match.resource != 0, match.resource != resource { return false }
@@ -183,7 +197,8 @@ struct ResourceCell: BitwiseCopyable {
     func isSound(policies: Int, names: Int) -> Bool {
         let ids = [resource, locality, classification, metric]
         guard ids.allSatisfy({ Int($0) <= names }), resource != 0, Int(tagCount) <= Self.tagsMax else { return false }
-        guard policy >= -1, Int(policy) < policies, budgetPriority < 4, down.isSound, up.isSound else { return false }
+        guard policy >= -1, Int(policy) < policies, budgetPriority < 4 else { return false }
+        guard down.isSound, up.isSound, supply.isSound, margin.isSound else { return false }
         for index in 0..<Int(tagCount) where Int(tagKeys[index]) > names || Int(tagValues[index]) > names {
             return false
         }

@@ -36,18 +36,24 @@ extension ScalingStage {
         if now < cell.pointee.evaluatedAt &- 3_600_000, cell.pointee.evaluatedAt != .min {
             cell.pointee.rewind(to: now, terms)
         }
+        let before = cell.pointee.evaluatedAt
         cell.pointee.evaluatedAt = now
         if let outlook {
             // A common grid, so that jitter of the samples does not make every other one miss its turn.
             cell.pointee.nextDue = (now / terms.decisionInterval &+ 1) &* terms.decisionInterval
-            let seconds = leadSeconds(UnsafePointer(cell), terms) + Double(terms.decisionInterval) / 1_000
-            Window(seconds: Float(seconds)).read(outlook, horizons: horizons, terms: terms, into: &cell.pointee.view)
+            var seconds = leadSeconds(UnsafePointer(cell), terms) + Double(terms.decisionInterval) / 1_000
+            if cell.pointee.ready == 0, terms.minimum == 0 { seconds = max(seconds, terms.coldStartSeconds) }
+            Window(
+                seconds: Float(seconds), quantile: cell.pointee.quantile(terms),
+                upper: cell.pointee.upperQuantile(terms)
+            ).read(outlook, horizons: horizons, into: &cell.pointee.view)
         }
         var evaluation = Evaluation(now: now)
         evaluation.ready = cell.pointee.ready >= 0 ? cell.pointee.ready : terms.initial
         evaluation.base = cell.pointee.action.isInFlight ? cell.pointee.action.to : evaluation.ready
         evaluation.knowsUnits = cell.pointee.ready >= 0 || settings.actuation == .assumed
         evaluation.propose(cell.pointee, terms)
+        if cause == .sample, before != .min { learnMargin(&cell.pointee, terms, evaluation, since: before) }
         let orders = orders(slot, now: now)
         evaluation.reconcile(orders)
         evaluation.constrain(&cell.pointee, terms)
@@ -230,11 +236,13 @@ extension ResourceCell {
     mutating func rewind(to now: Int64, _ terms: PolicyTerms) {
         down.removeAll()
         up.removeAll()
+        supply.removeAll()
         readyAt = min(readyAt, now)
         writtenAt = .min
         lastUpAt = lastUpAt > now ? .min : lastUpAt
         lastDownAt = lastDownAt > now ? .min : lastDownAt
         flapTokensAt = min(flapTokensAt, now)
+        idleSince = min(idleSince, now)
         backoffUntil = backoffUntil > now &+ 3_600_000 ? .min : backoffUntil
         action.issuedAt = min(action.issuedAt, now)
         action.deadline = min(action.deadline, now &+ terms.actionTimeout)

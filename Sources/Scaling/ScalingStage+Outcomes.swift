@@ -118,13 +118,16 @@ extension ScalingStage {
         cell.pointee.nextDue = .min
     }
 
-    /// Where nothing reports: an action is done when the declared delay has passed.
+    /// Where nothing reports: units that were ordered are ready when the declared delay has passed, those given back go
+    /// at once and the youngest first. So what is ready is the smallest number that was ordered within the delay.
     mutating func settleAssumed(_ slot: Int, now: Int64, _ terms: PolicyTerms, into out: Emitter) {
-        let action = cells.read(slot).pointee.action
-        guard action.isInFlight else { return }
-        let delay = action.to > action.from ? max(terms.provisioningDelaySeconds, 0) * 1_000 : 0
-        let due = action.issuedAt &+ Int64(delay)
-        if now >= due { complete(slot, at: due, ready: action.to, into: out) }
+        let cell = cells.write(slot)
+        let action = cell.pointee.action
+        let delay = Int64(max(terms.provisioningDelaySeconds, 0) * 1_000)
+        let ordered = action.isInFlight ? action.to : cell.pointee.ready >= 0 ? cell.pointee.ready : terms.initial
+        cell.pointee.ready = cell.pointee.supply.add(ordered, at: now, windowMilliseconds: delay)
+        guard action.isInFlight, action.to <= action.from || cell.pointee.ready >= action.to else { return }
+        complete(slot, at: action.issuedAt &+ (action.to > action.from ? delay : 0), ready: action.to, into: out)
     }
 
     /// At the first evaluation after an action came true: what was expected of it, and what came.

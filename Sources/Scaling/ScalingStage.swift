@@ -16,7 +16,7 @@ package struct ScalingStage: Stage, ~Copyable {
     package static var inbox: TopicName { .outlooks }
     package static var outputs: [TopicName] { [.actions, .decisions] }
     package static var watermarkOutput: TopicName? { nil }
-    package static var logicVersion: UInt32 { 1 }
+    package static var logicVersion: UInt32 { 2 }
 
     let settings: ScalingSettings
     let task: TaskID
@@ -134,7 +134,7 @@ extension ScalingStage {
             return
         }
         guard let slot = slot(of: entry.resource) else { return }
-        if cells.read(slot).pointee.metric != entry.object, !adopts(entry, slot) { return }
+        if cells.read(slot).pointee.metric != entry.object, !adopts(entry, slot) { return compare(entry, slot) }
         let cell = cells.write(slot)
         let time = entry.time.milliseconds
         // The same sample again: its neighbours, its quality or its trust have changed.

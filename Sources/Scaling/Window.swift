@@ -2,13 +2,20 @@ import Messages
 
 /// Demand between now and the end of the window, read from an outlook's numbers: straight lines between the present
 /// level and the horizons.
+///
+/// Of a distrusted forecast only the band is believed: how far its quantiles lie from its mean is what its errors were,
+/// whatever has become of its centre. The band is put around the present level, with what the neighbours add.
 struct Window {
     /// The end of the window, seconds from now.
     let seconds: Float
+    /// What capacity is meant to carry, and what must still fit before a unit is taken away.
+    let quantile: QuantilePick
+    let upper: QuantilePick
 
     /// Fills the forecast's part of a view. Numbers that are not finite leave it unusable.
-    func read(_ numbers: FloatSlice, horizons: Int, terms: PolicyTerms, into view: inout View) {
+    func read(_ numbers: FloatSlice, horizons: Int, into view: inout View) {
         view.windowSeconds = seconds
+        let isDistrusted = ForecastCode(raw: view.code).isDistrusted
         var peak = -Float.infinity
         var upper = -Float.infinity
         var before = Knot(level: Float(view.level))
@@ -18,9 +25,10 @@ struct Window {
             let block = ForecastNumbers.block(horizon)
             var knot = Knot(
                 seconds: numbers[block], mean: numbers[block &+ 1],
-                predicted: terms.quantile.value(in: numbers, first: block &+ 2),
-                upper: terms.upperQuantile.value(in: numbers, first: block &+ 2),
+                predicted: quantile.value(in: numbers, first: block &+ 2),
+                upper: self.upper.value(in: numbers, first: block &+ 2),
                 influence: numbers[ForecastNumbers.influence(horizon, of: horizons)])
+            if isDistrusted { knot.centre(on: Float(view.level) + knot.influence) }
             guard knot.isFinite, knot.seconds > before.seconds else {
                 isSound = false
                 break
@@ -68,6 +76,13 @@ struct Window {
         init(level: Float) { self.init(seconds: 0, mean: level, predicted: level, upper: level, influence: 0) }
 
         var isFinite: Bool { (seconds + mean + predicted + upper + influence).isFinite }
+
+        mutating func centre(on level: Float) {
+            let shift = level - mean
+            mean = level
+            predicted += shift
+            upper += shift
+        }
 
         func towards(_ other: Knot, seconds wanted: Float) -> Knot {
             let share = (wanted - seconds) / (other.seconds - seconds)

@@ -33,14 +33,18 @@ struct Account {
 
     var metric: String { cell.metric == 0 ? "the metric" : names.text(of: cell.metric) }
     var percent: String { "\(short(terms.targetUtilisation * 100)) %" }
-    var quantileName: String { "q\(short(Double(terms.quantile.level) * 100))" }
+    var quantileName: String { "q\(short(cell.quantile(terms).level * 100))" }
     private var horizon: String { duration(seconds: Double(cell.view.horizonSeconds)) }
     private var code: ForecastCode { ForecastCode(raw: cell.view.code) }
 
     /// One sentence: what asks for the number, and what changed it on the way.
     var reason: String {
         var text = evaluation.isApproved ? "\(owner) approved: \(cause)" : cause
-        if evaluation.abstention == .none, !evaluation.usesForecast, evaluation.driver != .manual { text += distrust }
+        if evaluation.abstention == .none, evaluation.driver != .manual { text += distrust }
+        if evaluation.abstention == .none, evaluation.capacity < terms.capacityPerReplica, code.role == .demand {
+            text += "; a replica carries \(short(evaluation.capacity)) by its utilisation, not the declared "
+            text += short(terms.capacityPerReplica)
+        }
         for index in 0..<evaluation.stepCount {
             let step = evaluation.steps[index]
             if step.limit != .manualSet { text += "; " + words(step) }
@@ -50,7 +54,9 @@ struct Account {
     }
 
     private var distrust: String {
-        if code.isDistrusted { return "; the forecast is distrusted after a drift, so the present level decides" }
+        if evaluation.usesForecast {
+            return code.isDistrusted ? "; after a drift only the forecast's band counts, around the present level" : ""
+        }
         if code.isYoung { return "; the forecast is too young, so the present level decides" }
         return "; there is no usable forecast, so the present level decides"
     }
@@ -61,14 +67,27 @@ struct Account {
         switch evaluation.driver {
         case .manual: return "\(owner) set \(evaluation.manual)\(why)"
         case .predictive:
-            let value = short(Double(cell.view.predicted) * evaluation.scale)
-            return
-                "\(quantileName) of \(metric) in \(horizon), \(value), needs "
-                + "\(evaluation.predictive) at \(percent) \(ready)\(neighbours(cell.view.influence))"
+            return predictiveCause + " \(ready)\(neighbours(cell.view.influence))"
         case .reactive: return "\(metric) at \(level) now needs \(evaluation.reactive) at \(percent) \(ready)"
         case .threshold: return thresholdCause + " \(ready)"
+        case .idle:
+            return "\(metric) is at \(level) and not expected above \(short(terms.activationLevel)), so none is needed"
+        case .woken:
+            let added = short(Double(max(cell.view.influence, cell.view.influenceAtEnd)) * evaluation.scale)
+            return "neighbours are expected to bring \(added) of \(metric), which needs one to begin with"
         case .hold: return holdCause(level)
         }
+    }
+
+    private var predictiveCause: String {
+        let value = short(Double(cell.view.predicted) * evaluation.scale)
+        if evaluation.predictive > evaluation.base {
+            return "\(metric) may reach \(value) in \(horizon) (\(quantileName)), which needs "
+                + "\(evaluation.predictive) at \(percent)"
+        }
+        let window = duration(seconds: Double(cell.view.windowSeconds))
+        return "\(metric) stays below \(value) for \(window) (\(quantileName)), for which "
+            + "\(evaluation.predictive) suffice at \(percent)"
     }
 
     private var thresholdCause: String {
@@ -139,6 +158,7 @@ struct Account {
         case .sharedBudget: return "\(after), all that the shared budget has left"
         case .actionInFlight: return "\(after) until the action under way has ended"
         case .rejected: return "\(after), as the proposal was rejected"
+        case .idleWindow: return "\(after) until it has been idle for \(window(terms.idleWindow))"
         case .approval: return "only \(after), as no more was approved"
         }
     }
@@ -155,6 +175,9 @@ struct Account {
             let up = short(evaluation.capacity * count * terms.scalingThreshold)
             let down = short(evaluation.capacity * count * terms.underutilisationThreshold)
             return "up when predicted \(metric) exceeds \(up), down below \(down)"
+        }
+        if evaluation.desired == 0 {
+            return "up when \(metric) or its forecast exceeds \(short(terms.activationLevel))"
         }
         let what = evaluation.usesForecast ? "\(quantileName) of \(metric)" : metric
         let up = "up when \(what) exceeds \(short(evaluation.perReplica * count))"

@@ -118,6 +118,27 @@ private let still = #""stabilisation":{"downSeconds":0}"#
         #expect(learned >= 40 && learned < 55)
     }
 
+    @Test func `what a unit really carries is learned from its utilisation`() throws {
+        let decider = try Decider()
+        try decider.feed([policy("p", "{\(plain.replacing("act", with: "recommend")),\(still)}")])
+        func minute(_ step: Int64, busy: Double) throws -> Written? {
+            var cpu = Outlook.flat(busy, forecast: busy, ready: 4)
+            (cpu.metric, cpu.role) = ("cpu", .utilisation)
+            // The utilisation is decided from until there is a demand.
+            try decider.feed([outlook(240, ready: 4, at: 1_005 + step * 60), cpu.at(1_006 + step * 60)])
+            return decider.everything.decisions.last
+        }
+        for step in 0..<40 { #expect(try minute(Int64(step), busy: 2.3)?.int("desired") == 3) }
+        // A replica that is fully busy with 60 carries no 100.
+        var last: Written?
+        for step in 40..<300 { last = try minute(Int64(step), busy: 4) }
+        #expect(last?.int("desired") == 4)
+        #expect(last?.text("reason")?.contains("by its utilisation, not the declared 100") == true)
+        #expect(last?.nested("inputs", "capacityPerReplica") as? Double ?? 100 < 65)
+        try decider.restart()
+        #expect(try minute(300, busy: 4)?.int("desired") == 4)
+    }
+
     @Test func `a shared budget serves the more critical first`() throws {
         let decider = try Decider()
         func shared(_ name: String, _ criticality: String) -> Said {
@@ -167,7 +188,7 @@ private let still = #""stabilisation":{"downSeconds":0}"#
         #expect(approved.map(\.kind) == ["commandAccepted", "", "decision"])
         #expect(approved.actions.first?.int("to") == 5)
         #expect(approved.decisions.first?.text("action") == approved.actions.first?.text("action"))
-        #expect(approved.decisions.first?.text("reason")?.hasPrefix("ann approved: q95 of requests") == true)
+        #expect(approved.decisions.first?.text("reason")?.hasPrefix("ann approved: requests may reach 450") == true)
         #expect(approved.decisions.first?.nested("command", "verb") as? String == "approve")
         let again = try decider.feed([command(#"{"id":"c1","verb":"approve","action":"\#(id)"}"#)])
         #expect(again.isEmpty)

@@ -24,7 +24,8 @@ private let still = #""stabilisation":{"downSeconds":0}"#
         #expect(action.event["time"] as? String == "1970-01-01T00:16:45Z")
         #expect(action.text("deadline") == "1970-01-01T00:46:45Z")
         #expect(
-            decision.text("reason") == "q99 of requests in 5 min, 560, needs 6 at 100 % (4 ready); neighbours add 38")
+            decision.text("reason")
+                == "requests may reach 560 in 5 min (q99), which needs 6 at 100 % (4 ready); neighbours add 38")
         #expect(decision.text("action") == action.text("action"))
         #expect(action.text("action") == action.event["id"] as? String)
         #expect(decision.nested("candidates", "reactive") as? Int == 4)
@@ -302,7 +303,7 @@ private let still = #""stabilisation":{"downSeconds":0}"#
         for (step, level) in [300.0, 800, 800, 800, 900, 200, 200, 200].enumerated() {
             desired += try decider.feed([Outlook.flat(level, forecast: level).at(1_005 + Int64(step) * 15)]).desired
         }
-        #expect(desired == [3, 8, 8, 8, 9, 9, 2, 2])
+        #expect(desired == [3, 8, 8, 8, 9, 9, 9, 2])
     }
 }
 

@@ -61,7 +61,7 @@ import Testing
         (#"{"mode":"auto"}"#, .outOfRange, "'mode' is 'auto' but must be one of observe, recommend, approve, act"),
         (#"{"targetUtilisation":1.5}"#, .outOfRange, "'targetUtilisation' must be between 0.01 and 1"),
         (#"{"targetUtilisation":"a lot"}"#, .wrongType, "'targetUtilisation' must be a number"),
-        (#"{"replicas":{"min":0}}"#, .outOfRange, "'replicas.min' must be between 1 and 1000000"),
+        (#"{"replicas":{"min":-1}}"#, .outOfRange, "'replicas.min' must be between 0 and 1000000"),
         (#"{"replicas":{"min":1.5}}"#, .wrongType, "'replicas.min' must be a whole number"),
         (#"{"replicas":{"min":9,"max":3}}"#, .conflict, "'replicas.min' 9 is above 'replicas.max' 3"),
         (
