@@ -15,7 +15,8 @@ package struct QuantilePick: BitwiseCopyable, Sendable, Equatable {
 
     /// The levels that may be asked for.
     package static let levels = 0.5...0.9999
-    private static let deviatesRange: ClosedRange<Float> = 0...3.719_016_5
+    /// How far shortage may move a level: beyond what may be asked for, along the tail.
+    private static let deviatesRange: ClosedRange<Float> = 0...5
 
     /// A level outside `levels` is moved to the nearer end.
     package init(level asked: Double) {

@@ -11,7 +11,7 @@ struct SafetyMargin: BitwiseCopyable {
     private var deviates: Float = 0
     private var spare: Float = 0
 
-    /// No margin leads further: a quantile of 95 % stays between 55 and 99.92 %.
+    /// No margin leads further: a quantile of 95 % stays between 55.8 and 99.92 %.
     static let limit: Float = 1.5
     /// Deviates per minute of shortage.
     static let ratePerMinute: Float = 0.05

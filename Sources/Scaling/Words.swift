@@ -33,7 +33,10 @@ struct Account {
 
     var metric: String { cell.metric == 0 ? "the metric" : names.text(of: cell.metric) }
     var percent: String { "\(short(terms.targetUtilisation * 100)) %" }
-    var quantileName: String { "q\(short(cell.quantile(terms).level * 100))" }
+    var quantileName: String {
+        let level = cell.quantile(terms).level
+        return level > 0.9999 ? "q99.99+" : "q\(short(level * 100))"
+    }
     private var horizon: String { duration(seconds: Double(cell.view.horizonSeconds)) }
     private var code: ForecastCode { ForecastCode(raw: cell.view.code) }
 
