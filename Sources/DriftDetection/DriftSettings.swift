@@ -9,6 +9,10 @@ package struct DriftSettings: Sendable, Equatable {
         case cusum = 1
         /// Page–Hinkley, the classical alternative.
         case pageHinkley = 2
+        /// Adaptive windowing.
+        case adwin = 3
+        /// Kolmogorov–Smirnov on sliding windows.
+        case kswin = 4
     }
 
     package var detector: Detector = .cusum
@@ -24,6 +28,15 @@ package struct DriftSettings: Sendable, Equatable {
     package var frozenSamplesMin: Int32 = 12
     /// Other metrics of the resource that are named in an event because they drift too.
     package var affectedMetricsMax = 8
+    /// Drifts of one locality within so long a time are looked at together.
+    package var groupWindowSeconds: Double = 300
+    /// So many resources, and such a share of the locality's, make drifts a shared cause.
+    package var groupResourcesMin: Int32 = 3
+    package var groupShareMin: Double = 0.2
+    /// A drift so soon after a change of the resource's version is explained by it.
+    package var versionSeconds: Double = 3_600
+    /// Alarms for operators a day, of the whole fleet; tasks share it equally.
+    package var alarmsPerDay: Double = 5
 
     package init() {}
 
@@ -36,5 +49,10 @@ package struct DriftSettings: Sendable, Equatable {
         digest.combine(retrainsPerHourMax.bitPattern)
         digest.combine(UInt64(bitPattern: Int64(frozenSamplesMin)))
         digest.combine(UInt64(bitPattern: Int64(affectedMetricsMax)))
+        digest.combine(groupWindowSeconds.bitPattern)
+        digest.combine(UInt64(bitPattern: Int64(groupResourcesMin)))
+        digest.combine(groupShareMin.bitPattern)
+        digest.combine(versionSeconds.bitPattern)
+        digest.combine(alarmsPerDay.bitPattern)
     }
 }

@@ -2,6 +2,23 @@ import Messages
 import StageKit
 import TwinCore
 
+/// What explains a drift, as far as this stage is told.
+enum DriftCause: UInt8, BitwiseCopyable {
+    case unknown = 0
+    /// A planned event was in force.
+    case event = 1
+    /// The resource's version had just changed.
+    case version = 2
+
+    var text: StaticString {
+        switch self {
+        case .unknown: "unknown"
+        case .event: "event"
+        case .version: "version"
+        }
+    }
+}
+
 extension DriftStage {
     /// One `drift` event before it is written.
     struct Report {
@@ -10,41 +27,81 @@ extension DriftStage {
         var locality: NameNumber
         var kind: DriftKind
         var reason: StaticString
-        var score: Double
-        var magnitude: Double
+        var score = 1.0
+        var magnitude = 0.0
         var since: EventTime
         var time: EventTime
         var samples: Int64
         var value: Double
-        var retrains: Bool
-        var settleSteps: Int
+        var cause = DriftCause.unknown
+        var retrains = false
     }
 
     /// A verdict of the detector: the event, the retrain request, and the hold-off.
     mutating func reportChange(_ entry: Entry, _ verdict: DriftVerdict, _ slot: Int, into out: Emitter) {
-        let kind: DriftKind
-        let reason: StaticString
-        switch verdict.change {
-        case .none: return
-        case .level: (kind, reason) = (.level, "the residuals moved to one side and stay there")
-        case .trend: (kind, reason) = (.trend, "the residuals keep moving to one side")
-        case .variance: (kind, reason) = (.variance, "the spread of the residuals changed")
-        case .anomaly: (kind, reason) = (.anomaly, "a brief excursion that is over")
-        }
-        var report = report(entry, kind, reason, samples: Int64(verdict.samplesSince))
+        var report = report(entry, .anomaly, "a brief excursion that is over", samples: Int64(verdict.samplesSince))
         report.score = Double(verdict.score)
         report.magnitude = Double(verdict.magnitude)
-        if kind == .anomaly {
+        guard verdict.change != .anomaly else {
             counts.anomalies &+= 1
-        } else {
-            counts.drifts &+= 1
-            let cell = series.write(slot)
-            cell.pointee.hold = max(settings.holdOffSamples, 1)
-            report.settleSteps = verdict.settleSteps
-            report.retrains = budget.take(at: entry.time)
-            if report.retrains { counts.retrains &+= 1 } else { counts.retrainsRefused &+= 1 }
+            return publish(report, into: out)
         }
+        (report.kind, report.reason) = diagnose(verdict, entry, slot)
+        report.cause = cause(of: report, ForecastCode(raw: entry.code))
+        counts.drifts &+= 1
+        series.write(slot).pointee.hold = max(settings.holdOffSamples, 1)
+        report.retrains = budget.take(at: entry.time)
         publish(report, into: out)
+        ask(report, settleSteps: verdict.settleSteps, slot, into: out)
+        note(report, into: out)
+    }
+
+    /// What kind of change it is, judged by the series' past as well.
+    ///
+    /// A mean that moves to and fro within a day is a daily shape that no longer fits; one that moves on to the same
+    /// side is a trend. A level that is the old one times a usual factor between units is a problem of the data.
+    private mutating func diagnose(
+        _ verdict: DriftVerdict, _ entry: Entry, _ slot: Int
+    ) -> (DriftKind, StaticString) {
+        let cell = series.write(slot)
+        if verdict.change == .variance {
+            return verdict.magnitude < 1
+                ? (.variance, "the spread of the residuals shrank") : (.variance, "the spread of the residuals grew")
+        }
+        if verdict.shift > 3, Self.isOtherUnit(Float(entry.value), cell.pointee.usualValue) {
+            cell.pointee.usualValue = Float(entry.value)
+            return (.data, "the level is the old one in another unit")
+        }
+        let direction: Int8 = verdict.magnitude < 0 ? -1 : 1
+        let isSoon = entry.time.milliseconds &- cell.pointee.driftTime < 86_400_000 && cell.pointee.driftTime != .min
+        let isTurn = isSoon && direction != cell.pointee.direction
+        let isOnward = isSoon && direction == cell.pointee.direction
+        cell.pointee.turns = isTurn ? min(cell.pointee.turns &+ 1, 100) : 0
+        cell.pointee.direction = direction
+        cell.pointee.driftTime = entry.time.milliseconds
+        if cell.pointee.turns >= 2 { return (.season, "the residuals move to and fro within a day") }
+        if verdict.change == .trend || isOnward { return (.trend, "the residuals keep moving to one side") }
+        return (.level, "the residuals moved to one side and stay there")
+    }
+
+    /// A new level that is a thousand, 1 024, a hundred, sixty or eight times the old one, or such a part of it.
+    private static func isOtherUnit(_ value: Float, _ usual: Float) -> Bool {
+        guard value.magnitude > 1e-20, usual.magnitude > 1e-20, value * usual > 0 else { return false }
+        let ratio = value / usual
+        let factor = ratio > 1 ? ratio : 1 / ratio
+        let known: [8 of Float] = [1_000, 1_024, 100, 60, 8, 1e6, 1_048_576, 3_600]
+        for index in 0..<8 where (factor / known[index] - 1).magnitude < 0.03 { return true }
+        return false
+    }
+
+    /// A planned event in force, or a release shortly before the change.
+    private func cause(of report: Report, _ code: ForecastCode) -> DriftCause {
+        if code.hasEvent { return .event }
+        guard let slot = resourceIndex.find(report.resource, 1) else { return .unknown }
+        let released = resources.read(slot).pointee.versionTime
+        guard released != .min, settings.versionSeconds > 0 else { return .unknown }
+        let age = Double(report.time.milliseconds) - Double(released)
+        return age >= 0 && age <= settings.versionSeconds * 1_000 ? .version : .unknown
     }
 
     /// A problem of the data: the event only.
@@ -62,88 +119,106 @@ extension DriftStage {
         var locality: NameNumber = 0
         if let slot = resourceIndex.find(entry.resource, 1) { locality = resources.read(slot).pointee.locality }
         return Report(
-            resource: entry.resource, metric: entry.object, locality: locality, kind: kind, reason: reason, score: 1,
-            magnitude: 0, since: entry.time.advanced(byMilliseconds: -back), time: entry.time, samples: samples,
-            value: entry.value, retrains: false, settleSteps: 0)
+            resource: entry.resource, metric: entry.object, locality: locality, kind: kind, reason: reason,
+            since: entry.time.advanced(byMilliseconds: -back), time: entry.time, samples: samples,
+            value: entry.value)
     }
+}
 
-    private func publish(_ report: Report, into out: Emitter) {
-        let partition = TwinCore.partition(of: names.bytes(of: report.resource), among: layout[.drift])
-        out.record(to: .drift, partition: partition, key: report.resource) { writer, sequence in
-            write(report, id: out.id(sequence), into: &writer)
+// MARK: Retraining
+
+extension DriftStage {
+    /// Asks the twin to fit afresh, or, where the budget does not allow it yet, to be distrusted meanwhile.
+    private mutating func ask(_ report: Report, settleSteps: Int, _ slot: Int, into out: Emitter) {
+        if report.retrains {
+            counts.retrains &+= 1
+        } else {
+            counts.retrainsDelayed &+= 1
+            let cell = series.write(slot)
+            cell.pointee.pendingSteps = UInt16(clamping: max(settleSteps, 1))
+            cell.pointee.pendingKind = report.kind.rawValue
+            cell.pointee.pendingSince = report.since.milliseconds
         }
-        guard report.retrains else { return }
+        let code = RetrainCode(kind: report.kind, isDistrustOnly: !report.retrains)
         out.emit(
             Entry(
-                kind: .retrain, code: UInt32(report.kind.rawValue), resource: report.resource, object: report.metric,
-                time: report.since, value: Double(report.settleSteps)),
+                kind: .retrain, code: code.raw, resource: report.resource, object: report.metric, time: report.since,
+                value: Double(settleSteps)),
             to: .observations, partition: task.partition)
     }
 
-    /// CloudEvents 1.0, structured; `topics/schemas/drift.schema.json`.
-    private func write(_ report: Report, id: String, into writer: inout JSONWriter) {
-        writer.beginObject()
-        writer.key("specversion")
-        writer.string("1.0")
-        writer.key("id")
-        writer.string(id)
-        writer.key("source")
-        writer.string("twinscale/drift-detector")
-        writer.key("type")
-        writer.string("io.twinscale.drift.v1")
-        writer.key("subject")
-        writer.string(names.bytes(of: report.resource))
-        writer.key("time")
-        writer.time(report.time)
-        writer.key("datacontenttype")
-        writer.string("application/json")
-        writer.key("data")
-        writer.beginObject()
-        writer.key("resource")
-        writer.string(names.bytes(of: report.resource))
-        if report.locality != 0 {
-            writer.key("locality")
-            writer.string(names.bytes(of: report.locality))
-        }
-        writer.key("metric")
-        writer.string(names.bytes(of: report.metric))
-        writer.key("kind")
-        writer.string(report.kind.text)
-        writer.key("reason")
-        writer.string(report.reason)
-        writer.key("score")
-        writer.double(report.score)
-        writer.key("magnitude")
-        writer.double(report.magnitude)
-        writer.key("since")
-        writer.time(report.since)
-        writer.key("samplesSince")
-        writer.int(report.samples)
-        writer.key("value")
-        writer.double(report.value)
-        writer.key("retrainRequested")
-        writer.bool(report.retrains)
-        writeAffected(report, into: &writer)
-        writer.endObject()
-        writer.endObject()
+    /// A request that had to wait is made as soon as the budget allows it. Until then nothing is judged.
+    @inline(never)
+    mutating func askAgain(_ entry: Entry, _ slot: Int, into out: Emitter) -> Bool {
+        guard budget.take(at: entry.time) else { return false }
+        counts.retrains &+= 1
+        let cell = series.write(slot)
+        let code = RetrainCode(
+            kind: DriftKind(rawValue: cell.pointee.pendingKind) ?? .level, isDistrustOnly: false)
+        out.emit(
+            Entry(
+                kind: .retrain, code: code.raw, resource: entry.resource, object: entry.object,
+                time: EventTime(milliseconds: cell.pointee.pendingSince), value: Double(cell.pointee.pendingSteps)),
+            to: .observations, partition: task.partition)
+        cell.pointee.pendingSteps = 0
+        cell.pointee.hold = max(settings.holdOffSamples, 1)
+        return false
     }
 
-    /// The other metrics of the resource that are held because they drifted as well.
-    private func writeAffected(_ report: Report, into writer: inout JSONWriter) {
-        writer.key("affectedMetrics")
-        writer.beginArray()
-        if let slot = resourceIndex.find(report.resource, 1) {
-            var next = resources.read(slot).pointee.firstSeries
-            var left = settings.affectedMetricsMax
-            while next != 0, left > 0 {
-                let cell = series.read(Int(next) &- 1)
-                if cell.pointee.hold > 0, cell.pointee.metric != report.metric {
-                    writer.string(names.bytes(of: cell.pointee.metric))
-                    left -= 1
-                }
-                next = cell.pointee.nextOfResource
-            }
+    /// Counts what distrust costs, and says when trust is back.
+    @inline(__always)
+    mutating func followTrust(_ entry: Entry, _ code: ForecastCode, _ slot: Int, into out: Emitter) {
+        let cell = series.write(slot)
+        if code.isDistrusted {
+            cell.pointee.distrustedSamples = min(cell.pointee.distrustedSamples &+ 1, 1_000_000_000)
+            let residual = entry.numbers[ForecastNumbers.residual].magnitude
+            // A normal residual's magnitude is 0.8 on average.
+            if residual > 0.8 { cell.pointee.cost = min(cell.pointee.cost + residual - 0.8, 1e9) }
+        } else if cell.pointee.distrustedSamples > 0 {
+            counts.restored &+= 1
+            publishRestored(entry, slot, into: out)
+            cell.pointee.distrustedSamples = 0
+            cell.pointee.cost = 0
         }
-        writer.endArray()
+    }
+}
+
+// MARK: Groups
+
+extension DriftStage {
+    /// Takes a drift into its locality's window.
+    private mutating func note(_ report: Report, into out: Emitter) {
+        guard let place = localitySlot(report.locality), let owner = resourceSlot(report.resource) else { return }
+        let cell = localities.write(place)
+        let isOpen = cell.pointee.opened != .max
+        let isFirst = !isOpen || resources.read(owner).pointee.window != cell.pointee.opened
+        cell.pointee.take(report, isFirst: isFirst)
+        resources.write(owner).pointee.window = cell.pointee.opened
+        if !isOpen { nextClose = min(nextClose, windowEnd(cell.pointee.opened)) }
+    }
+
+    func windowEnd(_ opened: Int64) -> Int64 {
+        let window = settings.groupWindowSeconds >= 0 ? min(settings.groupWindowSeconds, 1e9) : 0
+        return opened > .max / 2 ? .max - 1 : opened &+ Int64(window * 1_000)
+    }
+
+    /// Windows that are over: what drifted together is reported once, and what matters most as an alarm.
+    mutating func closeWindows(until watermark: EventTime, into out: Emitter) {
+        nextClose = .max
+        for place in 0..<localities.count where localities.read(place).pointee.opened != .max {
+            let end = windowEnd(localities.read(place).pointee.opened)
+            guard end <= watermark.milliseconds else {
+                nextClose = min(nextClose, end)
+                continue
+            }
+            let cell = localities.read(place).pointee
+            localities.write(place).pointee.close()
+            let needed = max(Double(settings.groupResourcesMin), settings.groupShareMin * Double(cell.resources))
+            let isGroup = Double(cell.drifted) >= needed
+            let isAlarm = alarms.take(impact: cell.impact, at: watermark)
+            if isGroup { counts.groups &+= 1 }
+            if isAlarm { counts.alarms &+= 1 }
+            if isGroup || isAlarm { publishGroup(cell, isAlarm: isAlarm, at: watermark, into: out) }
+        }
     }
 }

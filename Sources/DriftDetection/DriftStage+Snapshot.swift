@@ -4,25 +4,42 @@ import TwinCore
 extension DriftStage {
     private static var seriesTag: UInt32 { sectionTag("dser") }
     private static var resourcesTag: UInt32 { sectionTag("dres") }
+    private static var localitiesTag: UInt32 { sectionTag("dloc") }
     private static var budgetTag: UInt32 { sectionTag("dbud") }
 
     package mutating func freeze(into writer: inout StateWriter) {
         series.freeze(tag: Self.seriesTag, into: &writer)
+        detectors.freeze(into: &writer)
         resources.freeze(tag: Self.resourcesTag, into: &writer)
+        localities.freeze(tag: Self.localitiesTag, into: &writer)
         var coder = StateCoder()
         coder.write(budget.tokens)
         coder.write(budget.reached.milliseconds)
+        coder.write(alarms.tokens)
+        coder.write(alarms.bar)
+        coder.write(alarms.reached.milliseconds)
         writer.add(tag: Self.budgetTag, bytes: coder.bytes)
     }
 
     package mutating func restore(from reader: StateReader) throws(StateError) {
         try series.restore(tag: Self.seriesTag, from: reader)
+        try detectors.restore(from: reader, count: series.count)
         try resources.restore(tag: Self.resourcesTag, from: reader)
+        try localities.restore(tag: Self.localitiesTag, from: reader)
         var decoder = try reader.decoder(tag: Self.budgetTag)
         let tokens = try decoder.readDouble()
         guard tokens >= 0, tokens.isFinite else { throw .invalid("drift: impossible retrain budget") }
         budget.tokens = tokens
         budget.reached = EventTime(milliseconds: try decoder.readInt64())
+        let alarmTokens = try decoder.readDouble()
+        let bar = try decoder.readDouble()
+        guard alarmTokens >= 0, alarmTokens.isFinite, bar >= 0, bar.isFinite else {
+            throw .invalid("drift: impossible alarm budget")
+        }
+        alarms.tokens = alarmTokens
+        alarms.bar = bar
+        alarms.reached = EventTime(milliseconds: try decoder.readInt64())
+        try indexLocalities()
         for slot in 0..<resources.count {
             let cell = resources.read(slot).pointee
             guard isName(cell.resource), cell.locality == 0 || isName(cell.locality),
@@ -37,6 +54,24 @@ extension DriftStage {
             seriesIndex.insert(cell.resource, cell.metric, slot)
         }
         try checkChains()
+    }
+
+    private mutating func indexLocalities() throws(StateError) {
+        for slot in 0..<localities.count {
+            let cell = localities.read(slot).pointee
+            guard cell.name == 0 || isName(cell.name), localityIndex.find(cell.name, 1) == nil else {
+                throw .invalid("drift: a locality without a name of its own")
+            }
+            localityIndex.insert(cell.name, 1, slot)
+            guard cell.opened != .max else { continue }
+            guard isName(cell.resource), isName(cell.metric), cell.drifted > 0 else {
+                throw .invalid("drift: an open window without a drift")
+            }
+            for index in 0..<Int(min(cell.drifted, 4)) where !isName(cell.examples[index]) {
+                throw .invalid("drift: a window of unknown resources")
+            }
+            nextClose = min(nextClose, windowEnd(cell.opened))
+        }
     }
 
     private func isName(_ name: NameNumber) -> Bool { name > 0 && Int(name) <= names.count }

@@ -11,7 +11,11 @@ import TwinCore
 ///        └──no reference (young, retrained by others)──► blind ──reference frozen──► watched (charts restarted)
 ///
 /// The twin says by a residual that is not a number that there is no reference, or another one from now on.
-/// Anomalies and data problems are reported and neither hold the series nor ask for retraining.
+///
+/// Anomalies and most data problems are reported and neither hold the series nor ask for retraining. Drifts of one
+/// locality within a window of event time are looked at together (`DriftGroups.swift`): a shared cause is reported
+/// once, and operators are alarmed from a budget of the whole fleet. A twin is distrusted at once; how many are
+/// retrained is bounded, and those that must wait ask again with their next samples.
 package struct DriftStage: Stage, ~Copyable {
     /// What the operator can set; part of the fingerprint.
     package typealias Settings = DriftSettings
@@ -26,14 +30,18 @@ package struct DriftStage: Stage, ~Copyable {
     let task: TaskID
     let layout: TopicLayout
     let names: NameTable
-    private let cusumTuning: CusumFamily.Tuning
-    private let pageHinkleyTuning: PageHinkley.Tuning
 
+    var detectors: DetectorTable
     var series: PagedTable<SeriesCell>
     var seriesIndex = PairIndex()
     var resources: PagedTable<DriftResourceCell>
     var resourceIndex = PairIndex()
+    var localities: PagedTable<LocalityCell>
+    var localityIndex = PairIndex()
     var budget: RetrainBudget
+    var alarms: AlarmBudget
+    /// The end of the open window that ends first; `.max` while none is open.
+    var nextClose = Int64.max
     var counts = DriftCounts()
 
     package init(settings: DriftSettings, task: TaskID, layout: TopicLayout, names: NameTable) {
@@ -41,12 +49,13 @@ package struct DriftStage: Stage, ~Copyable {
         self.task = task
         self.layout = layout
         self.names = names
-        let runLength = settings.averageRunLength.isFinite ? settings.averageRunLength : 10_000
-        cusumTuning = CusumFamily.tuning(averageRunLength: runLength)
-        pageHinkleyTuning = PageHinkley.tuning(averageRunLength: runLength)
-        series = PagedTable(cellsMax: max(settings.seriesMax, 1))
-        resources = PagedTable(cellsMax: max(settings.seriesMax, 1))
+        let most = max(settings.seriesMax, 1)
+        detectors = DetectorTable(settings)
+        series = PagedTable(cellsMax: most)
+        resources = PagedTable(cellsMax: most)
+        localities = PagedTable(cellsMax: most)
         budget = RetrainBudget(perHour: settings.retrainsPerHourMax)
+        alarms = AlarmBudget(perDay: settings.alarmsPerDay / Double(max(layout[.forecasts], 1)))
     }
 
     package mutating func receive(_ entry: Entry, into out: Emitter) {
@@ -58,8 +67,10 @@ package struct DriftStage: Stage, ~Copyable {
         }
     }
 
-    /// Missing telemetry reaches this stage as the quality that the twins state; nothing waits for a time here.
-    package mutating func advance(to watermark: EventTime, into out: Emitter) {}
+    /// Missing telemetry reaches this stage as the quality that the twins state; only windows wait for a time here.
+    package mutating func advance(to watermark: EventTime, into out: Emitter) {
+        if watermark.milliseconds >= nextClose { closeWindows(until: watermark, into: out) }
+    }
 
     private mutating func receiveForecast(_ entry: Entry, into out: Emitter) {
         guard entry.resource != 0, entry.object != 0,
@@ -74,33 +85,48 @@ package struct DriftStage: Stage, ~Copyable {
         }
         let code = ForecastCode(raw: entry.code)
         if judgeData(entry, code, slot, into: out) { return }
-        let cell = series.write(slot)
+        followTrust(entry, code, slot, into: out)
         let residual = entry.numbers[ForecastNumbers.referenceResidual]
-        guard admits(cell, code, residual) else { return }
-        let verdict =
-            switch settings.detector {
-            case .cusum: cell.pointee.cusum.update(residual, cusumTuning)
-            case .pageHinkley: cell.pointee.pageHinkley.update(residual, pageHinkleyTuning)
-            }
-        if verdict.change != .none { reportChange(entry, verdict, slot, into: out) }
+        if admits(entry, code, residual, slot, into: out) {
+            let verdict = detectors.update(slot, residual)
+            if verdict.change != .none { reportChange(entry, verdict, slot, into: out) }
+        }
+        follow(entry.value, slot)
     }
 
     /// Whether the series is watched now; counts down hold-offs and restarts the charts when the reference is another.
     @inline(__always)
-    private func admits(_ cell: UnsafeMutablePointer<SeriesCell>, _ code: ForecastCode, _ residual: Float) -> Bool {
+    private mutating func admits(
+        _ entry: Entry, _ code: ForecastCode, _ residual: Float, _ slot: Int, into out: Emitter
+    ) -> Bool {
         if code.isYoung || code.quality == .missing { return false }
+        let cell = series.write(slot)
+        if cell.pointee.pendingSteps != 0 { return askAgain(entry, slot, into: out) }
         guard residual.isFinite else {
             cell.pointee.isBlind = 1
             return false
         }
-        if cell.pointee.isBlind != 0 {
-            cell.pointee.restart()
-        } else if cell.pointee.hold > 0 {
+        if cell.pointee.isBlind == 0 {
+            guard cell.pointee.hold > 0 else { return true }
             cell.pointee.hold &-= 1
             if cell.pointee.hold > 0 { return false }
-            cell.pointee.restart()
         }
+        cell.pointee.hold = 0
+        cell.pointee.isBlind = 0
+        detectors.restart(slot)
         return true
+    }
+
+    /// The level of late, for the question whether a new one is the old one in another unit.
+    @inline(__always)
+    private mutating func follow(_ value: Double, _ slot: Int) {
+        guard value.magnitude < 1e30 else { return }
+        let cell = series.write(slot)
+        let value = Float(value)
+        if !cell.pointee.usualValue.isFinite { cell.pointee.usualValue = value }
+        // A sudden other unit must not have moved it by the time that it is noticed.
+        let limit = 0.25 * cell.pointee.usualValue.magnitude + 1e-4 * value.magnitude
+        cell.pointee.usualValue += min(max(value - cell.pointee.usualValue, -limit), limit) / 64
     }
 
     /// Looks at the data themselves: no new sample, missing, frozen. True when there is nothing more to judge.
@@ -117,7 +143,10 @@ package struct DriftStage: Stage, ~Copyable {
         let folded = Double(entry.numbers[ForecastNumbers.sampleCount])
         // Beyond 2²⁴ the count no longer moves by one in the frame's floats.
         if folded == cell.pointee.sampleCount && folded < 16_777_216 { return true }
-        if folded < cell.pointee.sampleCount { cell.pointee.forget() }
+        if folded < cell.pointee.sampleCount {
+            cell.pointee.forget()
+            detectors.forget(slot)
+        }
         if folded.isFinite { cell.pointee.sampleCount = folded }
         if code.quality == .fresh { cell.pointee.reported &= ~SeriesCell.missing }
         guard entry.value.isFinite else { return false }
@@ -140,47 +169,6 @@ package struct DriftStage: Stage, ~Copyable {
         return false
     }
 
-    private mutating func receiveTags(_ entry: Entry) {
-        guard entry.resource != 0, let slot = resourceSlot(entry.resource) else { return }
-        resources.write(slot).pointee.locality = entry.object
-    }
-
-    /// The resource lives elsewhere now: if it ever comes back it is watched anew.
-    private mutating func receiveGone(_ entry: Entry) {
-        guard let slot = resourceIndex.find(entry.resource, 1) else { return }
-        var next = resources.read(slot).pointee.firstSeries
-        while next != 0 {
-            let cell = series.write(Int(next) &- 1)
-            cell.pointee.forget()
-            next = cell.pointee.nextOfResource
-        }
-    }
-
-    private mutating func resourceSlot(_ resource: NameNumber) -> Int? {
-        if let slot = resourceIndex.find(resource, 1) { return slot }
-        guard let slot = resources.append(DriftResourceCell(resource: resource, locality: 0, firstSeries: 0))
-        else { return nil }
-        resourceIndex.insert(resource, 1, slot)
-        return slot
-    }
-
-    @inline(__always)
-    private mutating func slot(_ resource: NameNumber, _ metric: NameNumber) -> Int? {
-        if let slot = seriesIndex.find(resource, metric) { return slot }
-        return newSlot(resource, metric)
-    }
-
-    @inline(never)
-    private mutating func newSlot(_ resource: NameNumber, _ metric: NameNumber) -> Int? {
-        guard let owner = resourceSlot(resource) else { return nil }
-        var cell = SeriesCell(resource: resource, metric: metric)
-        cell.nextOfResource = resources.read(owner).pointee.firstSeries
-        guard let slot = series.append(cell) else { return nil }
-        resources.write(owner).pointee.firstSeries = UInt32(slot + 1)
-        seriesIndex.insert(resource, metric, slot)
-        return slot
-    }
-
     package var counters: [StageCounter] { counts.all(series: series.count) }
 }
 
@@ -190,7 +178,10 @@ struct DriftCounts {
     var anomalies: UInt64 = 0
     var dataProblems: UInt64 = 0
     var retrains: UInt64 = 0
-    var retrainsRefused: UInt64 = 0
+    var retrainsDelayed: UInt64 = 0
+    var groups: UInt64 = 0
+    var alarms: UInt64 = 0
+    var restored: UInt64 = 0
     var seriesRefused: UInt64 = 0
     var malformed: UInt64 = 0
 
@@ -198,7 +189,8 @@ struct DriftCounts {
         [
             StageCounter("series", UInt64(series)), StageCounter("drifts", drifts),
             StageCounter("anomalies", anomalies), StageCounter("dataProblems", dataProblems),
-            StageCounter("retrains", retrains), StageCounter("retrainsRefused", retrainsRefused),
+            StageCounter("retrains", retrains), StageCounter("retrainsDelayed", retrainsDelayed),
+            StageCounter("groups", groups), StageCounter("alarms", alarms), StageCounter("restored", restored),
             StageCounter("seriesRefused", seriesRefused), StageCounter("malformedForecasts", malformed),
         ]
     }

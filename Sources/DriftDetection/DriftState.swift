@@ -1,27 +1,42 @@
 import TwinCore
 
-/// What is remembered of one series (resource and metric): 272 bytes, of which the default detector takes 196.
+/// What is remembered of one series (resource and metric) beside its detector.
 struct SeriesCell: BitwiseCopyable {
     /// The last present level, for noticing that it stands still.
     var lastValue: Double
     /// Samples that the twin had folded in with the last forecast.
     var sampleCount: Double
-    var cusum = CusumFamily()
-    var pageHinkley = PageHinkley()
+    /// Event time of the last drift in the mean.
+    var driftTime: Int64 = .min
+    /// The change point whose retraining the budget has not allowed yet.
+    var pendingSince: Int64 = 0
+    /// The level of late, slowly followed, for noticing that the unit is another one.
+    var usualValue: Float = .nan
+    /// What forecasts have cost since the twin is distrusted: errors beyond the usual, in deviations.
+    var cost: Float = 0
     var resource: NameNumber
     var metric: NameNumber
     /// Slot of the resource's next series plus one, 0 at the end.
     var nextOfResource: UInt32 = 0
     /// Samples until the series is watched again, 0 when it is.
     var hold: Int32 = 0
-    /// 1 while the twin has no reference to judge by.
-    var isBlind: Int32 = 1
+    /// Samples since the twin is distrusted, 0 while it is trusted.
+    var distrustedSamples: Int32 = 0
     /// Length of the present run of equal values, the longest seen, and changes of value so far (up to a bound).
     var sameRun: Int32 = 0
     var sameLongest: Int32 = 0
     var changes: Int32 = 0
-    /// Bit 0: missing was reported, bit 1: frozen was reported.
-    var reported: UInt32 = 0
+    /// Settle steps of the retraining that the budget has not allowed yet, 0 for none; and its kind.
+    var pendingSteps: UInt16 = 0
+    var pendingKind: UInt8 = 0
+    /// `missing` and `frozen`, as reported.
+    var reported: UInt8 = 0
+    /// 1 while the twin has no reference to judge by.
+    var isBlind: UInt8 = 1
+    /// Direction of the last drift in the mean, and how often in a row it was the opposite of the one before.
+    var direction: Int8 = 0
+    var turns: UInt8 = 0
+    var reserved: UInt8 = 0
 
     init(resource: NameNumber, metric: NameNumber) {
         self.resource = resource
@@ -30,16 +45,8 @@ struct SeriesCell: BitwiseCopyable {
         sampleCount = 0
     }
 
-    static let missing: UInt32 = 1
-    static let frozen: UInt32 = 2
-
-    /// Begins anew against a refitted reference.
-    mutating func restart() {
-        cusum.restart()
-        pageHinkley.restart()
-        hold = 0
-        isBlind = 0
-    }
+    static let missing: UInt8 = 1
+    static let frozen: UInt8 = 2
 
     /// Forgets all that was learned: the twin behind it is another one.
     mutating func forget() {
@@ -56,9 +63,18 @@ typealias NameNumber = UInt32
 struct DriftResourceCell: BitwiseCopyable {
     var resource: NameNumber
     /// 0 until a tags entry says it.
-    var locality: NameNumber
+    var locality: NameNumber = 0
     /// Slot of the first series plus one, 0 for none.
-    var firstSeries: UInt32
+    var firstSeries: UInt32 = 0
+    /// 1 once it is counted among its locality's resources.
+    var isCounted: UInt32 = 0
+    /// The window of its locality in which it drifted last.
+    var window: Int64 = .min
+    /// Hash of its version tag, 0 before the first, and the event time of its last change.
+    var version: UInt64 = 0
+    var versionTime: Int64 = .min
+
+    init(resource: NameNumber) { self.resource = resource }
 }
 
 /// How many retrain requests a task may make: tokens that come back with event time.

@@ -26,6 +26,9 @@ package protocol Forecaster: BitwiseCopyable {
     /// the mean, then the quantiles, ascending. Changes nothing; `mutating` so that it works in place.
     mutating func forecast(horizonSeconds: Float, into out: UnsafeMutablePointer<Float>)
 
+    /// Distrusts what was learned: a change was reported, the request to learn afresh is to come.
+    mutating func distrust()
+
     /// Distrusts what was learned before a change and learns afresh from the steps since, oldest first; the last of
     /// them is the last step folded. Empty if nothing is known of them.
     /// - Parameter settleSteps: steps that the reference must rest on before drift is judged against it again.

@@ -241,6 +241,11 @@ extension SeriesModel {
         status.isDistrusted = false
     }
 
+    package mutating func distrust() {
+        status.isDistrusted = true
+        goodSteps = 0
+    }
+
     package mutating func retrain(
         since history: UnsafeBufferPointer<Float>, settleSteps: UInt32, plan: HorizonPlan,
         shared: UnsafeMutablePointer<SharedModels>

@@ -14,6 +14,7 @@ extension TwinStage {
             quality: quality, role: MetricRole(rawValue: cell.pointee.role) ?? .unknown,
             isDistrusted: cell.isDistrusted, isYoung: cell.pointee.model.status.isYoung)
         if cell.pointee.isCounter != 0 { code.raw |= 8 }
+        code.hasEvent = cell.pointee.activeEvents != 0
         if cell.pointee.capacityMoves != twin.pointee.capacityMoves {
             cell.pointee.capacityMoves = twin.pointee.capacityMoves
             code.raw |= 32

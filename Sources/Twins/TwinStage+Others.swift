@@ -11,6 +11,10 @@ extension TwinStage {
         else { return }
         let cell = series.write(slot)
         guard cell.pointee.model.status.steps > 0 else { return }
+        if RetrainCode(raw: entry.code).isDistrustOnly {
+            cell.pointee.model.distrust()
+            return emitForecast(slot, isMeasured: false, into: out)
+        }
         count.retrainings &+= 1
         let known = cell.pointee.history.steps(since: entry.time.milliseconds, into: steps)
         if cell.pointee.activeEvents != 0 {

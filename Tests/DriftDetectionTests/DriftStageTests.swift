@@ -129,7 +129,7 @@ import TwinCore
         #expect(nightly.counter("dataProblems") == 0)
     }
 
-    @Test func `retrain requests are bounded and the refused ones counted`() throws {
+    @Test func `retrain requests are bounded, the others are distrusted and counted`() throws {
         var settings = DriftSettings()
         settings.retrainsPerHourMax = 60
         var entries: [TestEntry] = []
@@ -143,9 +143,10 @@ import TwinCore
         }
         let run = try Self.run(entries, settings: settings)
         #expect(run.counter("retrains") == 10)
-        #expect(run.entries.count == 10)
-        #expect(run.counter("retrainsRefused") >= 90)
-        #expect(run.counter("drifts") == run.counter("retrains") + run.counter("retrainsRefused"))
+        #expect(run.entries.filter { !RetrainCode(raw: $0.entry.code).isDistrustOnly }.count == 10)
+        #expect(run.counter("retrainsDelayed") >= 90)
+        #expect(run.counter("drifts") == run.counter("retrains") + run.counter("retrainsDelayed"))
+        #expect(run.entries.count == Int(run.counter("drifts")))
     }
 
     @Test func `the number of series is bounded`() throws {
@@ -220,7 +221,7 @@ import TwinCore
         let run = try Self.run(Self.story(seed: 9, samples: 20))
         let sections = run.task.freeze().flattened
         let tag = sectionTag("dser")
-        for (offset, value) in [(16 + 228, UInt32.max), (16 + 236, 0), (16 + 240, 999_999), (16 + 244, 77)] {
+        for (offset, value) in [(16 + 32, UInt32.max), (16 + 40, 0), (16 + 44, 999_999), (16 + 48, 77)] {
             var damaged = sections
             guard let index = damaged.firstIndex(where: { $0.tag == tag }) else { continue }
             withUnsafeBytes(of: value.littleEndian) { bytes in
@@ -243,7 +244,10 @@ import TwinCore
             return digest.value
         }
         let all = [
-            digest { _ in }, digest { $0.detector = .pageHinkley }, digest { $0.averageRunLength = 5 },
+            digest { _ in }, digest { $0.detector = .pageHinkley }, digest { $0.detector = .adwin },
+            digest { $0.detector = .kswin }, digest { $0.averageRunLength = 5 },
+            digest { $0.groupWindowSeconds = 5 }, digest { $0.groupResourcesMin = 5 },
+            digest { $0.groupShareMin = 0.5 }, digest { $0.versionSeconds = 5 }, digest { $0.alarmsPerDay = 7 },
             digest { $0.seriesMax = 5 }, digest { $0.holdOffSamples = 5 },
             digest { $0.retrainsPerHourMax = 5 }, digest { $0.frozenSamplesMin = 5 },
             digest { $0.affectedMetricsMax = 5 },

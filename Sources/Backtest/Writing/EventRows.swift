@@ -64,6 +64,8 @@ final class DriftRows {
         let fields = record.withUnsafeBytes {
             EventFields($0, texts: ["resource", "metric", "kind"], numbers: ["score"])
         }
+        // Groups and restored trust are no detections, and have no score.
+        guard fields.numbers[0].isFinite else { return }
         if let kind = DriftKind.allCases.first(where: { Array($0.text.utf8) == fields.texts[2] }) {
             counts[Int(kind.rawValue)] += 1
         }

@@ -244,7 +244,7 @@ final class ShopDemo {
     private func learn(_ topic: TopicName, _ bytes: UnsafeRawBufferPointer) {
         switch topic {
         case .twins: if let twin = reader.read(TwinSummary.self, bytes) { teller.learn(twin) }
-        case .drift: teller.driftsInHistory += 1
+        case .drift: if reader.read(DriftEvent.self, bytes) != nil { teller.driftsInHistory += 1 }
         default: break
         }
     }

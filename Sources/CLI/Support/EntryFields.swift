@@ -67,7 +67,8 @@ struct EntryFields {
             add("metric", .text(object))
             add("changePoint", .time(entry.time))
             add("settleSteps", .number(entry.value))
-            add("drift", .text(DriftKind(rawValue: UInt8(truncatingIfNeeded: entry.code))?.text ?? "\(entry.code)"))
+            add("drift", .text(RetrainCode(raw: entry.code).kind?.text ?? "\(entry.code)"))
+            add("distrustOnly", .flag(RetrainCode(raw: entry.code).isDistrustOnly))
         case .outcome:
             add("resource", .text(resource))
             add("time", .time(entry.time))

@@ -55,7 +55,9 @@ extension CusumFamily {
         var levelLength = leader.ratio >= 1 ? leader.length : 0
         if isStrong { levelLength = max(strongUp.length, strongDown.length) &+ 2 }
         let spreadLength = spreadRatio >= 1 ? max(spreadUp.length, spreadDown.length) : 0
-        if max(levelLength, spreadLength) >= Self.confirmSamples { return alarm(leader, spreadRatio) }
+        if max(levelLength, spreadLength) >= Self.confirmSamples {
+            return alarm(leader, isSpread: !isStrong && isSpread(leader, spreadRatio), spreadRatio)
+        }
         let isBeyond = leader.ratio >= 1 || spreadRatio >= 1
         return watchExcursion(clipped, isBeyond || isOutlier, max(leader.ratio, spreadRatio), leader.shift, tuning)
     }
@@ -89,11 +91,11 @@ extension CusumFamily {
         return .none
     }
 
-    private mutating func alarm(_ leader: Leader, _ spreadRatio: Float) -> DriftVerdict {
+    private mutating func alarm(_ leader: Leader, isSpread: Bool, _ spreadRatio: Float) -> DriftVerdict {
         let scale = scaleSquared.squareRoot()
         var verdict = DriftVerdict.none
         verdict.score = max(spreadRatio, leader.ratio, 1)
-        if isSpread(leader, spreadRatio) {
+        if isSpread {
             let grew = spreadUp.value >= spreadDown.value
             let chart = grew ? spreadUp : spreadDown
             let length = max(chart.length, 1)

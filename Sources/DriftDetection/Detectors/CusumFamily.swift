@@ -42,6 +42,11 @@ struct CusumChart: BitwiseCopyable {
 ///    of this very series (Hill's estimate) passes once per stated run length.
 ///
 /// What is learned is learned slowly: a change is found before it is taken for the new normal.
+///
+/// False drifts per 1 000 on stationary streams at the default run length (0.1 stated; 20 seeds of 200 000 samples, in
+/// brackets 5 of a million): normal .07 (.07), Student t with 3 degrees of freedom .08 (.08), AR(1) of .5 and .8
+/// .07 (.07) and .04 (.03), GARCH .10 (.09), exponential .09 (.09), fractional noise with d = .3 .09 (.09).
+/// `swift test --filter DetectorTests` repeats it on shorter streams.
 package struct CusumFamily: DriftDetector {
     /// Thresholds for all series of a task.
     package struct Tuning: Sendable, BitwiseCopyable {

@@ -75,9 +75,10 @@ struct Reference: BitwiseCopyable {
     private static let persistenceMaxYoung: Float = 0.98
     /// A mean of late beyond this speaks of a change, and fitting anew would hide it.
     private static let quietMean: Float = 0.25
-    /// Old steps count for no more than so many, and for so many after a change.
+    /// Old steps count for no more than so many; after a change for a day's, within bounds.
     private static let memorySteps: Float = 8_192
-    private static let keptSteps: Float = 200
+    private static let keptMin: Float = 200
+    private static let keptMax: Float = 4_000
     /// Below so much of the level nothing is a change.
     private static let noiseFloor: Float = 0.003
 
@@ -277,7 +278,8 @@ struct Reference: BitwiseCopyable {
     ///   - settleSteps: steps that the fit must rest on before it is frozen.
     mutating func refit(_ history: UnsafeBufferPointer<Float>, last milliseconds: Int64, settleSteps: UInt32) {
         guard unit > 0 else { return }
-        fit.forgetLevel(keeping: Self.keptSteps)
+        // About a day's worth of shape and persistence is kept, at least what a fit needs.
+        fit.forgetLevel(keeping: min(max(86_400_000 / Float(max(stepMilliseconds, 1)), Self.keptMin), Self.keptMax))
         nextFreeze = isFrozen != 0 ? settleSteps : max(settleSteps, Self.stepsMin)
         isFrozen = 0
         isRenewed = 1

@@ -99,7 +99,8 @@ package enum DriftKind: UInt8, Sendable, CaseIterable, BitwiseCopyable {
 }
 
 /// The code of a `forecast` or `outlook`: bits 0–1 data quality, bit 2 distrusted, bit 3 counter, bit 4 young
-/// (too little history for its bands to be trusted), bit 5 capacity moved (an outcome was seen), bits 8–11 role.
+/// (too little history for its bands to be trusted), bit 5 capacity moved (an outcome was seen), bit 6 a planned event
+/// is in force, bits 8–11 role.
 package struct ForecastCode: Sendable, BitwiseCopyable {
     package var raw: UInt32
 
@@ -115,7 +116,25 @@ package struct ForecastCode: Sendable, BitwiseCopyable {
         set { raw = newValue ? raw | 4 : raw & ~4 }
     }
     package var isYoung: Bool { raw & 16 != 0 }
+    package var hasEvent: Bool {
+        get { raw & 64 != 0 }
+        set { raw = newValue ? raw | 64 : raw & ~64 }
+    }
     package var role: MetricRole { MetricRole(rawValue: UInt8(raw >> 8 & 15)) ?? .unknown }
+}
+
+/// The code of a `retrain`: bits 0–7 the kind of drift, bit 8 set where the twin is to be distrusted only, as the
+/// request to fit afresh has to wait.
+package struct RetrainCode: Sendable, BitwiseCopyable {
+    package var raw: UInt32
+
+    package init(raw: UInt32) { self.raw = raw }
+
+    package init(kind: DriftKind, isDistrustOnly: Bool) { raw = UInt32(kind.rawValue) | (isDistrustOnly ? 256 : 0) }
+
+    /// Nil for a kind that this build does not know.
+    package var kind: DriftKind? { DriftKind(rawValue: UInt8(raw & 255)) }
+    package var isDistrustOnly: Bool { raw & 256 != 0 }
 }
 
 /// The quantile levels that travel with every forecast, in order.

@@ -16,7 +16,7 @@ package enum EntryKind: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     /// JSON as it came in.
     case event = 4
     /// A request to fit afresh. object: metric; time: estimated change point; value: steps that the new fit must rest
-    /// on before drift is judged by it; code: `DriftKind` raw value.
+    /// on before drift is judged by it; code: `RetrainCode`.
     case retrain = 5
     /// What an actuator reports. time: event time; value: ready units (NaN if unknown); text: the outcome's JSON.
     case outcome = 6
