@@ -46,14 +46,16 @@ extension CusumFamily {
         Self.lead(&leader, fastUp, tuning.fast * stretch, Self.fastSlack, 1)
         Self.lead(&leader, fastDown, tuning.fast * stretch, Self.fastSlack, -1)
         let strongLimit = Self.strongThreshold * max(1, tailShare / Self.tailUsual).squareRoot()
-        Self.lead(&leader, strongUp, strongLimit, Self.strongSlack, 1)
-        Self.lead(&leader, strongDown, strongLimit, Self.strongSlack, -1)
+        var strong = Leader(ratio: 0, length: 1, shift: 0)
+        Self.lead(&strong, strongUp, strongLimit, Self.strongSlack, 1)
+        Self.lead(&strong, strongDown, strongLimit, Self.strongSlack, -1)
+        let isStrong = strong.ratio >= 1
+        if isStrong { leader = strong }
         let spreadThreshold = tuning.spread * restless * max(1, spreadBlockVariance - 0.1)
         let spreadRatio = max(spreadUp.value, spreadDown.value) / spreadThreshold
         // Whatever is beyond its threshold may have run long enough.
-        let isStrong = max(strongUp.value, strongDown.value) >= strongLimit
-        var levelLength = leader.ratio >= 1 ? leader.length : 0
-        if isStrong { levelLength = max(strongUp.length, strongDown.length) &+ 2 }
+        // A strong shift has to last only four samples.
+        let levelLength = leader.ratio >= 1 ? leader.length &+ (isStrong ? 2 : 0) : 0
         let spreadLength = spreadRatio >= 1 ? max(spreadUp.length, spreadDown.length) : 0
         if max(levelLength, spreadLength) >= Self.confirmSamples {
             return alarm(leader, isSpread: !isStrong && isSpread(leader, spreadRatio), spreadRatio)
