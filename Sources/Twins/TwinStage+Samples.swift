@@ -179,7 +179,7 @@ extension TwinStage {
         cell.pointee.times = TimeRing()
         cell.pointee.lastTime = .min
         cell.pointee.counterTime = .min
-        cell.pointee.model.turnBack(to: time &- Int64(cell.pointee.model.stepMilliseconds))
+        cell.pointee.model.turnBack(to: time &- Int64(cell.pointee.model.status.stepMilliseconds))
         let twin = resources.write(Int(cell.pointee.resource))
         if isFarAhead(twin.pointee.lastTime) { twin.pointee.lastTime = time }
     }
