@@ -226,7 +226,7 @@ extension SeriesModel {
             last = out[index] > last ? out[index] : last
             out[index] = last
         }
-        out[0] = 0.3 * out[1] + 0.4 * out[2] + 0.3 * out[3]
+        out[0] = out[2] + 0.3 * ((out[1] - out[2]) + (out[3] - out[2]))
     }
 }
 
