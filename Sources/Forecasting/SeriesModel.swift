@@ -136,7 +136,9 @@ extension SeriesModel {
     /// Quantiles close to a value that comes again and again are that value: a distribution may have point masses.
     @inline(__always)
     private mutating func snap(_ issued: UnsafeMutablePointer<Float>, unit: Float) {
-        let distance = 0.02 * (issued[4] - issued[0]) * unit
+        // Where nothing ever moves, what is left of a spread is rounding.
+        let rounding = 5e-5 * front.base.magnitude
+        let distance = max(0.02 * (issued[4] - issued[0]) * unit, rounding)
         let inverse = 1 / unit
         for level in 0..<ForecastLevels.count {
             let value = front.base + issued[level] * unit
