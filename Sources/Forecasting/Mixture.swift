@@ -191,12 +191,6 @@ struct HorizonMixture: BitwiseCopyable {
         for member in 0..<Self.members { weights[member &* Self.levels &+ level] /= total }
     }
 
-    /// A change was reported.
-    mutating func distrust() {
-        judged = min(judged, 40)
-        forgetPending()
-    }
-
     /// Drops what is pending, as what comes cannot be compared with it.
     mutating func forgetPending() {
         for index in 0..<Self.places { pending[index].target = 0 }

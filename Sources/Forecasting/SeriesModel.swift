@@ -257,10 +257,6 @@ extension SeriesModel {
         status.isDistrusted = true
         goodSteps = 0
         front.distrust()
-        ridge.distrust()
-        habit.distrust()
-        network.distrust()
-        for index in 0..<Int(anchorCount) { mixtures[index].distrust() }
         if history.count > 0 { front.refit(history) }
         foresee(shared, observes: false)
     }

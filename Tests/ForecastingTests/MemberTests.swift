@@ -127,8 +127,6 @@ struct MemberTests {
         for step in 0..<300 { rig.fold(Float(50 + 5 * random.normal()), at: 60_000 * Int64(step + 1)) }
         rig.model.scale(by: 8)
         #expect(rig.model.isSound, "\(type), seed \(seed)")
-        rig.model.distrust()
-        #expect(rig.model.isSound, "\(type), seed \(seed)")
         for step in 300..<400 { rig.fold(Float(50 + 5 * random.normal()), at: 60_000 * Int64(step + 1)) }
         #expect(rig.model.isSound, "\(type), seed \(seed)")
     }

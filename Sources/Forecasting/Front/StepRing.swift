@@ -63,9 +63,6 @@ struct StepRing: BitwiseCopyable {
         return lanes * (1 / Self.resolution)
     }
 
-    /// Forgets all steps.
-    mutating func clear() { steps = InlineArray(repeating: 0) }
-
     mutating func scale(by factor: Float) {
         for place in 0..<Self.places {
             bases[place] *= factor

@@ -49,7 +49,4 @@ struct Band: BitwiseCopyable {
     }
 
     var isSound: Bool { spread >= 0 && spread < 1e30 }
-
-    /// What is known counts for that of a few errors.
-    mutating func distrust() { judged = min(judged, 40) }
 }

@@ -104,8 +104,6 @@ struct HabitMember: Member {
         return true
     }
 
-    mutating func distrust() { self = HabitMember() }
-
     mutating func scale(by factor: Float) {
         for place in 0..<Self.places { sorted[place] *= factor }
         for index in 0..<2 { atoms[index] *= factor }

@@ -20,9 +20,6 @@ protocol Member: BitwiseCopyable {
         into out: UnsafeMutablePointer<Float>
     ) -> Bool
 
-    /// A change was reported: what was learned before counts for little.
-    mutating func distrust()
-
     /// Measures in another unit from now on.
     mutating func scale(by factor: Float)
 }

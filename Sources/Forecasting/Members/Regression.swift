@@ -76,12 +76,6 @@ struct Regression: BitwiseCopyable {
         }
     }
 
-    /// Lets what was learned count for a part of what it did.
-    mutating func discount(_ share: Float) {
-        for index in 0..<36 { gram[index] *= share }
-        for index in 0..<8 { moment[index] *= share }
-    }
-
     var isSound: Bool {
         for index in 0..<8 where !(weights[index].magnitude <= 100) { return false }
         return true

@@ -35,14 +35,6 @@ struct RidgeMember: Member {
         return steps <= 1 ? first : first * Float(steps).squareRoot()
     }
 
-    mutating func distrust() {
-        ring.clear()
-        for anchor in 0..<Moment.anchorsMax {
-            regressions[anchor].discount(0.25)
-            bands[anchor].distrust()
-        }
-    }
-
     mutating func scale(by factor: Float) { ring.scale(by: factor) }
 }
 

@@ -210,13 +210,6 @@ extension NetworkState {
         return true
     }
 
-    /// A change was reported: what waits to be learned from lies before it.
-    package mutating func distrust() {
-        for index in 0..<Self.windowsMax { windows[index] = NetworkWindow() }
-        open = Self.noWindow
-        for anchor in 0..<Int(anchorCount) { judged[anchor] = min(judged[anchor], 16) }
-    }
-
     /// Measures in another unit from now on.
     package mutating func scale(by factor: Float) {
         guard factor > 0, factor < 1e20 else { return }
