@@ -5,6 +5,7 @@ import re
 import time
 import unittest
 import urllib.parse
+import urllib.error
 import urllib.request
 
 from axe_playwright_python.sync_playwright import Axe
@@ -84,6 +85,7 @@ class DashboardTest(unittest.TestCase):
 
     @classmethod
     def send_hostile(cls):
+        cls.wait("the time of the fleet", lambda: cls.get("/v1/fleet")["time"])
         now = cls.get("/v1/fleet")["time"]
         cls.post(
             "/v1/ingest/telemetry",
@@ -407,10 +409,20 @@ class DashboardTest(unittest.TestCase):
         expect(page.locator(".line")).to_contain_text("Live,")
         expect(page.locator(".banner p")).to_have_count(0)
 
+    @staticmethod
+    def knows(address, secret, resource):
+        request = urllib.request.Request(f"{address}/v1/twins/{resource}", headers={"authorization": f"Bearer {secret}"})
+        try:
+            with urllib.request.urlopen(request) as answer:
+                return answer.status == 200
+        except urllib.error.HTTPError:
+            return False
+
     def test_one_signs_in_and_may_do_what_the_role_allows(self):
         (viewer, first), (admin, second) = token("vera", "viewer"), token("adam", "admin")
         server = Server(self.demo, tokens=[first, second])
         self.addCleanup(server.stop)
+        self.wait("the views of a second server", lambda: self.knows(server.address, viewer, "frontend"))
         page = self.context.new_page()
         page.goto(server.address)
         page.get_by_label("Token").fill("wrong")
