@@ -253,9 +253,8 @@ extension SeriesModel {
         shared: UnsafeMutablePointer<SharedModels>
     ) {
         guard front.steps > 0 else { return }
+        distrust()
         reference.refit(history, last: front.lastMilliseconds, settleSteps: settleSteps)
-        status.isDistrusted = true
-        goodSteps = 0
         front.distrust()
         if history.count > 0 { front.refit(history) }
         foresee(shared, observes: false)
