@@ -55,4 +55,23 @@ import Views
         #expect(left == StreamHub.queueMax)
         #expect(await names(picky, hub) == ["drift"])
     }
+
+    /// Over a real connection: whoever stops reading loses it, and nothing is kept for it.
+    @Test func aClientThatReadsNoMoreLosesItsConnection() async throws {
+        let server = try TestServer()
+        let hub = server.services.hub
+        try await server.listen { (port) async throws in
+            let socket = try Socket(port: port)
+            try socket.send("GET /v1/stream HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            try await eventually { hub.count == 1 }
+            // More than the buffers of both ends of a connection take.
+            let event = [UInt8](repeating: UInt8(ascii: "1"), count: 65_536)
+            try await eventually {
+                hub.publish("decision", event)
+                return hub.dropped == 1
+            }
+            #expect(hub.count == 0)
+            try await eventually { socket.isEnded() }
+        }
+    }
 }

@@ -12,6 +12,8 @@ struct Call: Sendable {
     var headers: HTTPFields
     var body: [UInt8]
     var principal: Principal
+    /// Ends the client's connection, whatever it still waits for.
+    var disconnect: @Sendable () -> Void
 
     /// A part of the path: a name of 1 to 256 bytes without control characters.
     func parameter(_ name: String) throws(Problem) -> String {

@@ -11,10 +11,14 @@ package struct APIContext: RequestContext {
     package var coreContext: CoreRequestContextStorage
     /// The client's address without the port; nil where there is no network.
     let address: String?
+    /// Ends the client's connection at once.
+    let disconnect: @Sendable () -> Void
 
     package init(source: ApplicationRequestContextSource) {
         coreContext = CoreRequestContextStorage(source: source)
         address = source.channel.remoteAddress?.ipAddress
+        let channel = source.channel
+        disconnect = { channel.close(mode: .all, promise: nil) }
     }
 }
 
@@ -87,7 +91,7 @@ package struct Responder: HTTPResponder {
             return try await route.answer(
                 Call(
                     method: request.method, parameters: parameters, query: query, headers: request.headers, body: body,
-                    principal: principal),
+                    principal: principal, disconnect: context.disconnect),
                 services.seen(by: principal))
         }
     }

@@ -29,11 +29,12 @@ enum StreamRoutes {
         hello.writeString("retry: 3000\n\n")
         let first = hello
         let hub = services.hub
+        let disconnect = call.disconnect
         var reply = Reply(
             .stream(
                 ResponseBody { writer in
                     // Begun only here, so that a client that never comes to read leaves nothing behind.
-                    guard let subscription = hub.subscribe(only: only, twins: twins) else {
+                    guard let subscription = hub.subscribe(only: only, twins: twins, disconnect) else {
                         return try await writer.finish(nil)
                     }
                     defer { hub.unsubscribe(subscription.id) }

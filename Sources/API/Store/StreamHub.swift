@@ -25,6 +25,8 @@ package final class StreamHub: Sendable {
     private struct Client {
         let only: [String]
         let queue: AsyncStream<NIOCore.ByteBuffer>.Continuation
+        /// Its connection: whoever writes to it may be waiting for a client that reads no more.
+        let disconnect: @Sendable () -> Void
         /// Twins that it follows, with the version it has seen.
         var twins: [(name: String, version: UInt64)]
     }
@@ -48,14 +50,17 @@ package final class StreamHub: Sendable {
     /// Clients that were disconnected because they were too slow.
     package var dropped: UInt64 { state.withLock { $0.dropped } }
 
-    /// A new client; nil if there are too many.
-    func subscribe(only: [String], twins: [String]) -> Subscription? {
+    /// A new client, and how to be rid of it; nil if there are too many.
+    func subscribe(
+        only: [String], twins: [String], _ disconnect: @escaping @Sendable () -> Void = {}
+    ) -> Subscription? {
         let (stream, queue) = AsyncStream.makeStream(
             of: NIOCore.ByteBuffer.self, bufferingPolicy: .bufferingOldest(Self.queueMax))
         let id = state.withLock { state -> UInt64? in
             guard state.isOpen, state.clients.count < Self.clientsMax else { return nil }
             state.lastID += 1
-            state.clients[state.lastID] = Client(only: only, queue: queue, twins: twins.map { ($0, .max) })
+            state.clients[state.lastID] = Client(
+                only: only, queue: queue, disconnect: disconnect, twins: twins.map { ($0, .max) })
             return state.lastID
         }
         guard let id else { return nil }
@@ -114,8 +119,8 @@ package final class StreamHub: Sendable {
 
     /// Gives each client what `choose` picks for it, and disconnects those whose queue is full.
     private func send(_ choose: (inout Client) -> [NIOCore.ByteBuffer]) {
-        let slow = state.withLock { state -> [AsyncStream<NIOCore.ByteBuffer>.Continuation] in
-            var slow: [AsyncStream<NIOCore.ByteBuffer>.Continuation] = []
+        let slow = state.withLock { state -> [Client] in
+            var slow: [Client] = []
             for id in Array(state.clients.keys) {
                 guard var client = state.clients[id] else { continue }
                 var isSlow = false
@@ -125,16 +130,17 @@ package final class StreamHub: Sendable {
                 if isSlow {
                     state.clients[id] = nil
                     state.dropped += 1
-                    slow.append(client.queue)
+                    slow.append(client)
                 } else {
                     state.clients[id] = client
                 }
             }
             return slow
         }
-        for queue in slow {
+        for client in slow {
             clientCount.subtract(1, ordering: .relaxed)
-            queue.finish()
+            client.queue.finish()
+            client.disconnect()
         }
     }
 
