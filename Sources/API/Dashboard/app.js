@@ -188,6 +188,7 @@ async function watchHealth() {
   clearTimeout(healthTimer);
   try {
     const { ready, reason } = await (await fetch("/health")).json();
+    if (ready && catchingUp) document.dispatchEvent(new Event("caughtup"));
     catchingUp = ready
       ? ""
       : `The server is catching up, numbers are not complete yet: ${reason ?? "no reason given"}.`;

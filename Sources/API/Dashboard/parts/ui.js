@@ -147,10 +147,10 @@ export async function load(place, signal, read, show, lines) {
   } catch (error) {
     if (signal.aborted || error.name === "AbortError") return;
     if (!("status" in error)) console.error(error);
-    replace(
-      place,
-      failure(error, () => load(place, signal, read, show, lines), place.tagName === "MAIN" ? "h1" : "p"),
-    );
+    const retry = () => load(place, signal, read, show, lines);
+    replace(place, failure(error, retry, place.tagName === "MAIN" ? "h1" : "p"));
+    // What a server does not know while it still reads the topics may be there once it has.
+    if (error.status === 404) document.addEventListener("caughtup", retry, { once: true, signal });
   }
 }
 
