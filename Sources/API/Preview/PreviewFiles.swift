@@ -1,6 +1,7 @@
 import Backtest
 import Foundation
 import Messages
+import Runtime
 import TwinCore
 import Views
 
@@ -9,10 +10,10 @@ struct PreviewFiles {
     private let directory: String
 
     init() throws(PreviewError) {
-        var template = Array(
-            (NSTemporaryDirectory() as NSString).appendingPathComponent("twin-preview-XXXXXX").utf8CString)
-        guard mkdtemp(&template) != nil else { throw PreviewError("there is no room for temporary files") }
-        directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        guard let directory = makeTemporaryDirectory("twin-preview") else {
+            throw PreviewError("there is no room for temporary files")
+        }
+        self.directory = directory
     }
 
     func remove() { try? FileManager.default.removeItem(atPath: directory) }

@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import Kafka
+import Runtime
 import Topology
 import TwinCore
 
@@ -108,12 +109,10 @@ final class DemoPipeline {
     }
 
     private static func makeDirectory() throws -> String {
-        var template = Array(
-            (NSTemporaryDirectory() as NSString).appendingPathComponent("twinscale-demo-XXXXXX").utf8CString)
-        guard mkdtemp(&template) != nil else {
+        guard let directory = makeTemporaryDirectory("twinscale-demo") else {
             throw DemoError("cannot make a temporary directory in \(NSTemporaryDirectory())")
         }
-        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return directory
     }
 
     private static func waitForAddress(_ path: String, _ child: ChildProcess) throws -> String {

@@ -1,6 +1,18 @@
 import ArgumentParser
 import Views
 
+/// Which part of a ledger is listed.
+struct LedgerOptions: ParsableArguments {
+    @OptionGroup var span: SpanOptions
+    @Option(help: ArgumentHelp("Only about this one.", valueName: "name")) var resource: String?
+    @Option(help: "Entries at most.") var limit = 50
+
+    func validate() throws { try checkLimit(limit) }
+
+    /// For the server.
+    var query: [(String, String?)] { [("resource", resource), ("from", span.from), ("to", span.to)] }
+}
+
 /// `twinscale decisions`: the ledger.
 struct DecisionsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -24,24 +36,17 @@ struct DecisionsCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List decisions, the newest first.")
 
         @OptionGroup var server: ServerOptions
-        @OptionGroup var span: SpanOptions
-        @Option(help: ArgumentHelp("Only about this one.", valueName: "name")) var resource: String?
+        @OptionGroup var part: LedgerOptions
         @Option(help: ArgumentHelp("Only this kind: decision, result, policyRejected, …", valueName: "kind"))
         var kind: String?
         @Option(help: ArgumentHelp("Only in this mode: observe, recommend, approve, act.", valueName: "mode"))
         var mode: String?
         @Flag(help: "Only those that want another number than there is.") var changes = false
-        @Option(help: "Entries at most.") var limit = 50
-
-        func validate() throws { try checkLimit(limit) }
 
         func answer(_ remote: Remote) async throws -> Printout {
             let (items, hasMore) = try await remote.list(
                 ["v1", "decisions"],
-                [
-                    ("resource", resource), ("kind", kind), ("mode", mode), ("changes", changes ? "true" : nil),
-                    ("from", span.from), ("to", span.to),
-                ], limit: limit)
+                part.query + [("kind", kind), ("mode", mode), ("changes", changes ? "true" : nil)], limit: part.limit)
             return .table(items, columns, none: "No decisions match.", hasMore: hasMore)
         }
     }
@@ -95,18 +100,13 @@ struct ActionsCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List actions, the newest first.")
 
         @OptionGroup var server: ServerOptions
-        @OptionGroup var span: SpanOptions
-        @Option(help: ArgumentHelp("Only about this one.", valueName: "name")) var resource: String?
+        @OptionGroup var part: LedgerOptions
         @Option(help: ArgumentHelp("Only with this status: pending, accepted, ready, …", valueName: "status"))
         var status: String?
-        @Option(help: "Entries at most.") var limit = 50
-
-        func validate() throws { try checkLimit(limit) }
 
         func answer(_ remote: Remote) async throws -> Printout {
             let (items, hasMore) = try await remote.list(
-                ["v1", "actions"],
-                [("resource", resource), ("status", status), ("from", span.from), ("to", span.to)], limit: limit)
+                ["v1", "actions"], part.query + [("status", status)], limit: part.limit)
             return .table(items, columns, none: "No actions match.", hasMore: hasMore)
         }
     }
@@ -160,18 +160,13 @@ struct DriftCommand: RemoteCommand {
     ]
 
     @OptionGroup var server: ServerOptions
-    @OptionGroup var span: SpanOptions
-    @Option(help: ArgumentHelp("Only about this one.", valueName: "name")) var resource: String?
+    @OptionGroup var part: LedgerOptions
     @Option(help: ArgumentHelp("Only this kind: level, trend, variance, season, anomaly, data.", valueName: "kind"))
     var kind: String?
-    @Option(help: "Entries at most.") var limit = 50
-
-    func validate() throws { try checkLimit(limit) }
 
     func answer(_ remote: Remote) async throws -> Printout {
         let (items, hasMore) = try await remote.list(
-            ["v1", "drift"],
-            [("resource", resource), ("kind", kind), ("from", span.from), ("to", span.to)], limit: limit)
+            ["v1", "drift"], part.query + [("kind", kind)], limit: part.limit)
         return .table(items, Self.columns, none: "No drift.", hasMore: hasMore)
     }
 }

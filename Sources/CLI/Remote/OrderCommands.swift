@@ -112,17 +112,9 @@ struct ApproveCommand: RemoteCommand {
         discussion: "Asks a running twin-api. \(ServerAddress.places)")
 
     @OptionGroup var server: ServerOptions
-    @Argument(help: "The proposal's id.") var proposal: String
-    @OptionGroup var words: OrderOptions
+    @OptionGroup var verdict: VerdictOptions
 
-    func answer(_ remote: Remote) async throws -> Printout {
-        try await order(
-            remote,
-            [
-                ("verb", .string("approve")), ("action", .string(proposal)),
-                ("reason", words.reason.map { .string($0) }),
-            ])
-    }
+    func answer(_ remote: Remote) async throws -> Printout { try await order(remote, verdict.members("approve")) }
 }
 
 /// `twinscale reject`: turns a proposal down.
@@ -132,13 +124,18 @@ struct RejectCommand: RemoteCommand {
         discussion: "Asks a running twin-api. \(ServerAddress.places)")
 
     @OptionGroup var server: ServerOptions
+    @OptionGroup var verdict: VerdictOptions
+
+    func answer(_ remote: Remote) async throws -> Printout { try await order(remote, verdict.members("reject")) }
+}
+
+/// A proposal, and what is said of it.
+struct VerdictOptions: ParsableArguments {
     @Argument(help: "The proposal's id.") var proposal: String
     @OptionGroup var words: OrderOptions
 
-    func answer(_ remote: Remote) async throws -> Printout {
-        try await order(
-            remote,
-            [("verb", .string("reject")), ("action", .string(proposal)), ("reason", words.reason.map { .string($0) })])
+    func members(_ verb: String) -> [(String, JSONValue?)] {
+        [("verb", .string(verb)), ("action", .string(proposal)), ("reason", words.reason.map { .string($0) })]
     }
 }
 
