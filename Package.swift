@@ -137,19 +137,23 @@ let package = Package(
         executable("twin-api", ["API"]),
         executable("twinscale", ["CLI"]),
 
+        // What tests share: seeded chance, and a stage run over frames of a test's own.
+        .target(
+            name: "TestKit", dependencies: ["TwinCore", "Messages", "StageKit"], path: "Tests/TestKit",
+            swiftSettings: settings),
         tests("TwinCore", ["TwinCore"]),
-        tests("Messages", ["Messages", "TwinCore"], exclude: ["Fixtures"]),
+        tests("Messages", ["TestKit", "Messages", "TwinCore"], exclude: ["Fixtures"]),
         tests("StageKit", ["StageKit", "Messages", "TwinCore"]),
-        tests("Normalization", ["Normalization", "StageKit", "Messages", "TwinCore"]),
-        tests("Forecasting", ["Forecasting", "TwinCore"]),
-        tests("Twins", ["Twins", "Forecasting", "StageKit", "Messages", "TwinCore"]),
-        tests("DriftDetection", ["DriftDetection", "StageKit", "Messages", "TwinCore"]),
-        tests("Propagation", ["Propagation", "StageKit", "Messages", "TwinCore"]),
-        tests("Scaling", ["Scaling", "StageKit", "Messages", "TwinCore"]),
+        tests("Normalization", ["TestKit", "Normalization", "StageKit", "Messages", "TwinCore"]),
+        tests("Forecasting", ["TestKit", "Forecasting", "TwinCore"]),
+        tests("Twins", ["TestKit", "Twins", "Forecasting", "StageKit", "Messages", "TwinCore"]),
+        tests("DriftDetection", ["TestKit", "DriftDetection", "StageKit", "Messages", "TwinCore"]),
+        tests("Propagation", ["TestKit", "Propagation", "StageKit", "Messages", "TwinCore"]),
+        tests("Scaling", ["TestKit", "Scaling", "StageKit", "Messages", "TwinCore"]),
         tests("Topology", ["Topology", "StageKit", "TwinCore"]),
         tests("CLI", ["CLI", "Topology", "Kafka", "TwinCore", argumentParser]),
         tests("TaskLoop", ["TaskLoop", "TwinCore"]),
-        tests("Snapshots", ["Snapshots", "TwinCore"]),
+        tests("Snapshots", ["TestKit", "Snapshots", "TwinCore"]),
         tests(
             "Simulation",
             [
@@ -160,15 +164,16 @@ let package = Package(
         tests(
             "Runtime",
             ["Runtime", "Kafka", "Worker", "Snapshots", "TaskLoop", "StageKit", "Messages", "TwinCore", logging]),
-        tests("Views", ["Views", "StageKit", "Messages", "TwinCore"]),
+        tests("Views", ["TestKit", "Views", "StageKit", "Messages", "TwinCore"]),
         tests(
             "API",
             [
-                "API", "CLI", "Views", "Runtime", "Kafka", "StageKit", hummingbirdCore, "Messages", "TwinCore",
+                "TestKit", "API", "CLI", "Views", "Runtime", "Kafka", "StageKit", hummingbirdCore, "Messages",
+                "TwinCore",
                 hummingbird, hummingbirdTesting, argumentParser, httpClient,
                 httpTypes, nio, crypto, jwt, logging, yams,
             ]),
-        tests("Backtest", ["Backtest", "StageKit", "Messages", "TwinCore", "CZlib"]),
+        tests("Backtest", ["TestKit", "Backtest", "StageKit", "Messages", "TwinCore", "CZlib"]),
         tests(
             "Integration",
             [

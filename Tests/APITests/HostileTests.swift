@@ -2,6 +2,7 @@ import Foundation
 import HTTPTypes
 import Messages
 import NIOCore
+import TestKit
 import Testing
 import TwinCore
 import Views
@@ -10,18 +11,6 @@ import Views
 
 /// Whatever comes from outside is answered, never obeyed by accident, and never crashes.
 @Suite struct HostileTests {
-    /// Small numbers from a seed.
-    struct Seeded: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9e37_79b9_7f4a_7c15
-            var z = state
-            z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-            z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-            return z ^ (z >> 31)
-        }
-    }
 
     private static let bodies = [
         #"{"match":{"class":"service","tags":{"zone":"a"}},"mode":"act","replicas":{"min":1,"max":9},"quantile":0.9}"#,
@@ -34,7 +23,7 @@ import Views
     ]
 
     /// A body with some bytes changed, cut, doubled or nested.
-    private static func mutated(_ text: String, _ random: inout Seeded) -> String {
+    private static func mutated(_ text: String, _ random: inout SeededRandom) -> String {
         var bytes = Array(text.utf8)
         for _ in 0..<Int.random(in: 1...4, using: &random) where !bytes.isEmpty {
             let place = Int.random(in: 0..<bytes.count, using: &random)
@@ -54,7 +43,7 @@ import Views
         let server = try TestServer()
         SmallFleet.fill(server)
         try await server.test { (ask) async throws in
-            var random = Seeded(state: seed)
+            var random = SeededRandom(seed: seed)
             let routes = Routes.all(APISettings()).filter { $0.method == .post || $0.method == .put }
             for _ in 0..<60 {
                 for route in routes where !route.template.hasSuffix("/preview") {
@@ -77,7 +66,7 @@ import Views
     @Test(arguments: 1...8) func mutatedRecordsLeaveTheViewsWhole(seed: UInt64) async throws {
         let server = try TestServer()
         SmallFleet.fill(server)
-        var random = Seeded(state: seed)
+        var random = SeededRandom(seed: seed)
         let records: [(TopicName, String)] = [
             (.twins, SmallFleet.summary("web")), (.decisions, SmallFleet.decision("web", id: "d", proposal: "p")),
             (.actions, SmallFleet.action("a", resource: "web")), (.drift, SmallFleet.drift("r", resource: "web")),
@@ -101,7 +90,7 @@ import Views
     @Test(arguments: 1...8) func mutatedPathsAndQueriesAreAnswered(seed: UInt64) async throws {
         let server = try TestServer()
         SmallFleet.fill(server)
-        var random = Seeded(state: seed)
+        var random = SeededRandom(seed: seed)
         var paths: [String] = []
         let parts = [
             "%", "%2", "%ff", "%00", "..", "%2e%2e", "a%2Fb", "web", "é", "+", "&", "=", "?", "x=1", "limit=-1",

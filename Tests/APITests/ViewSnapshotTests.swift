@@ -2,6 +2,7 @@ import Foundation
 import HTTPTypes
 import Kafka
 import StageKit
+import TestKit
 import Testing
 import TwinCore
 import Views
@@ -75,7 +76,7 @@ import Views
         #expect(throws: ViewSnapshot.Fault.self) { try ViewSnapshot(path: path, origin: 8).read(into: ViewStore()) }
         let whole = try Data(contentsOf: URL(fileURLWithPath: path))
         let seed = UInt64.random(in: 0 ... .max)
-        var random = HostileTests.Seeded(state: seed)
+        var random = SeededRandom(seed: seed)
         for _ in 0..<200 {
             var bytes = whole
             if Bool.random(using: &random) {

@@ -1,3 +1,4 @@
+import TestKit
 import Testing
 
 @testable import Backtest
@@ -13,7 +14,7 @@ struct SyntheticFleet {
     struct Row { var time: Int, resource: Int, value: Double }
 
     var rows: [Row] {
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         var rows: [Row] = []
         for tick in 0..<ticks {
             for resource in 0..<resources {
@@ -144,7 +145,7 @@ struct BacktestTests {
         var fleet = SyntheticFleet(ticks: 1_500)
         fleet.seed = UInt64(seed)
         let rows = fleet.rows
-        var random = Random(seed: UInt64(seed) &+ 99)
+        var random = SeededRandom(seed: UInt64(seed) &+ 99)
         let cut = fleet.start + fleet.stepSeconds * Int.random(in: 800..<1_300, using: &random)
         var tampered: [SyntheticFleet.Row] = []
         for var row in rows {

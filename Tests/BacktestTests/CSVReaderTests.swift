@@ -1,3 +1,4 @@
+import TestKit
 import Testing
 
 @testable import Backtest
@@ -35,7 +36,9 @@ struct CSVReaderTests {
     func strayQuote() throws {
         let path = try scratch.write("a.csv", "a,b\n1,\"x\"y\n2,z\n3,\"never\n4,w\n")
         #expect(
-            try rows(of: path) == [["a", "b"], ["fault 2: quoting"], ["2", "z"], ["fault 4: unfinished"], ["4", "w"]])
+            try rows(of: path) == [
+                ["a", "b"], ["fault 2: quoting"], ["2", "z"], ["fault 4: unfinished"], ["4", "w"],
+            ])
     }
 
     @Test("a row beyond the limit is passed over and the next one is read")
@@ -47,7 +50,7 @@ struct CSVReaderTests {
 
     @Test("random files agree with a naive reader, however they are cut and packed", arguments: 0..<200)
     func agreesWithNaiveReader(seed: Int) throws {
-        var random = Random(seed: UInt64(seed))
+        var random = SeededRandom(seed: UInt64(seed))
         let alphabet: [String] = ["a", "7", ".", " ", ",", "\"", "\n", "\r\n", "é", "-"]
         var text = ""
         var expected: [[String]] = []
@@ -88,7 +91,7 @@ struct CSVReaderTests {
 
     @Test("random bytes never crash the reader and always end", arguments: 0..<50)
     func survivesGarbage(seed: Int) throws {
-        var random = Random(seed: UInt64(seed))
+        var random = SeededRandom(seed: UInt64(seed))
         let pool: [UInt8] = [0x22, 0x2c, 0x0a, 0x0d, 0x41, 0x00, 0xff, 0x30]
         let bytes = (0..<5_000).map { _ in pool.randomElement(using: &random) ?? 0 }
         let path = try scratch.write("a", bytes)

@@ -1,4 +1,5 @@
 import Glibc
+import TestKit
 import Testing
 
 @testable import Backtest
@@ -62,7 +63,7 @@ struct RecordedTraceTests {
         let rows = try rows(of: name, rowsMin: rowsMin)
         let times = rows.map(\.time).sorted()
         let cut = times[times.count * 6 / 10]
-        var random = Random(seed: 17)
+        var random = SeededRandom(seed: 17)
         let values = rows.compactMap { Double($0.value) }
         let range = (values.min() ?? 0)...(values.max() ?? 1)
         let capacity = max(range.upperBound / 20, 1e-6)

@@ -1,3 +1,4 @@
+import TestKit
 import Testing
 import TwinCore
 
@@ -7,7 +8,7 @@ import TwinCore
 struct ScoringTests {
     @Test("the window's quantiles are those of the last errors", arguments: 0..<10)
     func window(seed: Int) {
-        var random = Random(seed: UInt64(seed))
+        var random = SeededRandom(seed: UInt64(seed))
         var window = ErrorWindow()
         var all: [Float] = []
         for _ in 0..<500 {
@@ -51,9 +52,10 @@ struct ScoringTests {
 
     @Test("single-precision numbers are written with the fewest decimals that read back the same", arguments: 0..<5)
     func floats(seed: Int) {
-        var random = Random(seed: UInt64(seed))
+        var random = SeededRandom(seed: UInt64(seed))
         for _ in 0..<2_000 {
-            let value = Bool.random(using: &random)
+            let value =
+                Bool.random(using: &random)
                 ? Float(bitPattern: UInt32.random(in: 0...UInt32.max, using: &random))
                 : Float.random(in: -1_000...1_000, using: &random)
             guard value.isFinite else { continue }

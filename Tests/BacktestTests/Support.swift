@@ -88,22 +88,3 @@ func gzip(_ bytes: [UInt8]) -> [UInt8] {
     }
     return Array(output[0..<count])
 }
-
-/// A small generator with a seed that tests print (SplitMix64).
-struct Random: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-        return z ^ z >> 31
-    }
-
-    /// About normal, mean 0, variance 1: the sum of twelve uniform numbers.
-    mutating func normal() -> Double {
-        (0..<12).reduce(-6.0) { sum, _ in sum + Double.random(in: 0..<1, using: &self) }
-    }
-}

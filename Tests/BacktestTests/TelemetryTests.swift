@@ -1,3 +1,4 @@
+import TestKit
 import Testing
 import TwinCore
 
@@ -66,7 +67,7 @@ struct TelemetryTests {
 
     @Test("numbers read as the nearest double", arguments: 0..<20)
     func numbers(seed: Int) {
-        var random = Random(seed: UInt64(seed))
+        var random = SeededRandom(seed: UInt64(seed))
         for _ in 0..<500 {
             let value: Double
             switch Int.random(in: 0..<4, using: &random) {
@@ -84,7 +85,7 @@ struct TelemetryTests {
 
     @Test("a file grouped by series is merged by time, ties in the order of the file", arguments: 0..<20)
     func merges(seed: Int) throws {
-        var random = Random(seed: UInt64(seed))
+        var random = SeededRandom(seed: UInt64(seed))
         var lines: [(time: Int, text: String)] = []
         for series in 0..<Int.random(in: 1...8, using: &random) {
             var time = Int.random(in: 0...50, using: &random)
@@ -129,7 +130,8 @@ struct TelemetryTests {
         #expect(!whole.isStreamed)
         #expect(try rows(streamed) == rows(whole))
 
-        let grouped = "timestamp,resource,metric,value\n"
+        let grouped =
+            "timestamp,resource,metric,value\n"
             + (0..<400).map { "\(($0 % 200) * 60),r\($0 / 200),m,\($0)\n" }.joined()
         let second = try scratch.write("b.csv", grouped)
         let merged = try TelemetrySource(path: second, limits: limits)

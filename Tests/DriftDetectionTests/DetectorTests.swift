@@ -1,3 +1,5 @@
+import Glibc
+import TestKit
 import Testing
 
 @testable import DriftDetection
@@ -18,7 +20,7 @@ enum Residuals: String, CaseIterable, Sendable {
         case .correlated8: before = 0.8 * before + 0.6 * random.normal()
         case .anticorrelated: before = -0.3 * before + 0.954 * random.normal()
         case .correlatedStudent: before = 0.5 * before + 0.6 * random.student(4)
-        case .skewed: return -naturalLogarithm(1 - random.uniform()) - 1
+        case .skewed: return -log(1 - random.uniform()) - 1
         case .clustered:
             // GARCH(1, 1); `before` carries the variance.
             let variance = before == 0 ? 1 : before

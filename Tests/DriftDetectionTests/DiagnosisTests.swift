@@ -1,5 +1,6 @@
 import Messages
 import StageKit
+import TestKit
 import Testing
 import TwinCore
 
@@ -19,9 +20,10 @@ import TwinCore
         }
         for step in 0..<samples {
             for resource in 0..<resources {
-                entries.append(.forecast(
-                    "r\(resource)", time: Int64(step) * minute, value: 100 + random.normal(),
-                    residual: Float(random.normal() + shift(resource, step)), samples: Float(step + 1)))
+                entries.append(
+                    .forecast(
+                        "r\(resource)", time: Int64(step) * minute, value: 100 + random.normal(),
+                        residual: Float(random.normal() + shift(resource, step)), samples: Float(step + 1)))
             }
         }
         return entries
@@ -138,10 +140,11 @@ import TwinCore
             let sign = step < 400 ? 1.0 : step < 510 ? -1 : 1
             let move = step >= 290 && step < 600 && !isBlind ? 6.0 : 0
             for (name, shift) in [("season", sign * move), ("trend", move)] {
-                entries.append(.forecast(
-                    name, time: Int64(step) * Self.minute, value: 100 + random.normal(),
-                    residual: isBlind ? .nan : Float(random.normal() + (step % 110 < 80 ? 0 : shift)),
-                    samples: Float(step + 1)))
+                entries.append(
+                    .forecast(
+                        name, time: Int64(step) * Self.minute, value: 100 + random.normal(),
+                        residual: isBlind ? .nan : Float(random.normal() + (step % 110 < 80 ? 0 : shift)),
+                        samples: Float(step + 1)))
             }
         }
         let run = try Self.run(entries)
@@ -155,9 +158,10 @@ import TwinCore
         var random = SeededRandom(seed: 9)
         for step in 0..<300 {
             let isLater = step >= 250
-            entries.append(.forecast(
-                "r", time: Int64(step) * Self.minute, value: (100 + random.normal()) * (isLater ? 1_000 : 1),
-                residual: isLater ? 50 : Float(random.normal()), samples: Float(step + 1)))
+            entries.append(
+                .forecast(
+                    "r", time: Int64(step) * Self.minute, value: (100 + random.normal()) * (isLater ? 1_000 : 1),
+                    residual: isLater ? 50 : Float(random.normal()), samples: Float(step + 1)))
         }
         let run = try Self.run(entries)
         #expect(Self.events(run, Self.single, "\"kind\":\"data\"", "another unit").count == 1)

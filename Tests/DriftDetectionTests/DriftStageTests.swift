@@ -1,5 +1,6 @@
 import Messages
 import StageKit
+import TestKit
 import Testing
 import TwinCore
 
@@ -20,10 +21,11 @@ import TwinCore
         for step in 0..<samples {
             for resource in 0..<series {
                 let isShifted = resource == 0 && step >= shiftAt
-                entries.append(.forecast(
-                    "r\(resource)", time: Int64(step) * 60_000, value: 100 + random.normal(),
-                    residual: Float(random.normal() + (isShifted ? 2 : 0)), samples: Float(step + 1),
-                    young: step < 50))
+                entries.append(
+                    .forecast(
+                        "r\(resource)", time: Int64(step) * 60_000, value: 100 + random.normal(),
+                        residual: Float(random.normal() + (isShifted ? 2 : 0)), samples: Float(step + 1),
+                        young: step < 50))
                 if random.below(50) == 0 {
                     entries.append(TestEntry(kind: .interaction, resource: "r1", object: "r2", value: 3))
                 }
@@ -53,9 +55,11 @@ import TwinCore
         let first = try #require(run.json.first { $0.text.contains("\"subject\":\"r0\"") })
         #expect(first.topic == .drift)
         #expect(first.key == "r0")
-        #expect(first.partition == "r0".utf8CString.withUnsafeBytes {
-            partition(of: UnsafeRawBufferPointer(rebasing: $0.dropLast()), among: 4)
-        })
+        #expect(
+            first.partition
+                == "r0".utf8CString.withUnsafeBytes {
+                    partition(of: UnsafeRawBufferPointer(rebasing: $0.dropLast()), among: 4)
+                })
         #expect(first.text.contains("\"kind\":\"level\""))
         #expect(first.text.contains("\"locality\":\"cluster-a\""))
         #expect(first.text.contains("\"type\":\"io.twinscale.drift.v1\""))
@@ -73,11 +77,12 @@ import TwinCore
         var entries: [TestEntry] = []
         var random = SeededRandom(seed: 2)
         for step in 0..<2_000 {
-            entries.append(.forecast(
-                "r", time: Int64(step) * 60_000, value: 100 + random.normal(),
-                residual: (520..<900).contains(step)
-                    ? .nan : Float(random.normal() + (step >= 500 && step < 900 ? 3 : 0)),
-                samples: Float(step + 1), distrusted: step >= 520 && step < 900))
+            entries.append(
+                .forecast(
+                    "r", time: Int64(step) * 60_000, value: 100 + random.normal(),
+                    residual: (520..<900).contains(step)
+                        ? .nan : Float(random.normal() + (step >= 500 && step < 900 ? 3 : 0)),
+                    samples: Float(step + 1), distrusted: step >= 520 && step < 900))
         }
         let run = try Self.run(entries)
         #expect(run.json.filter { $0.text.contains("\"kind\":\"level\"") }.count == 1)
@@ -88,9 +93,10 @@ import TwinCore
         var entries: [TestEntry] = []
         var random = SeededRandom(seed: 3)
         for step in 0..<1_000 {
-            entries.append(.forecast(
-                "r", time: Int64(step) * 60_000, value: 100 + random.normal(),
-                residual: Float(random.normal() + (step >= 500 ? 3 : 0)), samples: Float(step + 1)))
+            entries.append(
+                .forecast(
+                    "r", time: Int64(step) * 60_000, value: 100 + random.normal(),
+                    residual: Float(random.normal() + (step >= 500 ? 3 : 0)), samples: Float(step + 1)))
         }
         let run = try Self.run(entries)
         #expect(run.entries.count >= 2)
@@ -102,9 +108,10 @@ import TwinCore
         var random = SeededRandom(seed: 4)
         for step in 0..<600 {
             let quality: DataQuality = (200..<300).contains(step) || step >= 500 ? .missing : .fresh
-            entries.append(.forecast(
-                "r", time: Int64(step) * 60_000, value: random.normal(), residual: Float(random.normal()),
-                samples: Float(quality == .missing ? 200 : step + 1), quality: quality))
+            entries.append(
+                .forecast(
+                    "r", time: Int64(step) * 60_000, value: random.normal(), residual: Float(random.normal()),
+                    samples: Float(quality == .missing ? 200 : step + 1), quality: quality))
         }
         let run = try Self.run(entries)
         #expect(run.json.filter { $0.text.contains("\"kind\":\"data\"") }.count == 2)
@@ -136,9 +143,10 @@ import TwinCore
         var random = SeededRandom(seed: 6)
         for step in 0..<560 {
             for resource in 0..<100 {
-                entries.append(.forecast(
-                    "r\(resource)", time: 1_000_000, value: random.normal(),
-                    residual: Float(random.normal() + (step >= 500 ? 4 : 0)), samples: Float(step + 1)))
+                entries.append(
+                    .forecast(
+                        "r\(resource)", time: 1_000_000, value: random.normal(),
+                        residual: Float(random.normal() + (step >= 500 ? 4 : 0)), samples: Float(step + 1)))
             }
         }
         let run = try Self.run(entries, settings: settings)
@@ -208,9 +216,10 @@ import TwinCore
         }
         let offset = entries.count
         for step in 0..<1_000 {
-            entries.append(.forecast(
-                "r0", time: Int64(step) * 60_000, value: random.normal(),
-                residual: Float(random.normal() + (step >= 900 ? 4 : 0)), samples: Float(step + 1)))
+            entries.append(
+                .forecast(
+                    "r0", time: Int64(step) * 60_000, value: random.normal(),
+                    residual: Float(random.normal() + (step >= 900 ? 4 : 0)), samples: Float(step + 1)))
         }
         let run = try Self.run(entries)
         #expect(offset == 3_000)

@@ -1,3 +1,4 @@
+import TestKit
 import Testing
 
 @testable import Forecasting
@@ -64,25 +65,25 @@ struct MemberTests {
 
     private enum Shape: CaseIterable { case constant, zeros, noise, gaps, spikes, shift, sparse, huge, tiny }
 
-    private func value(_ shape: Shape, _ step: Int, _ random: inout Random) -> Float {
+    private func value(_ shape: Shape, _ step: Int, _ random: inout SeededRandom) -> Float {
         switch shape {
         case .constant: 12.5
         case .zeros: 0
         case .noise, .gaps: Float(100 + 10 * random.normal())
-        case .spikes: random.unit() < 0.02 ? 1e9 : Float(100 + 10 * random.normal())
+        case .spikes: random.uniform() < 0.02 ? 1e9 : Float(100 + 10 * random.normal())
         case .shift: Float((step < 600 ? 100 : 900) + 10 * random.normal())
-        case .sparse: random.unit() < 0.9 ? 0 : Float(50 * random.unit())
+        case .sparse: random.uniform() < 0.9 ? 0 : Float(50 * random.uniform())
         case .huge: Float(1e17 * random.normal())
         case .tiny: Float(1e-17 * random.normal())
         }
     }
 
     private func staysSane<Model: Member>(_ type: Model.Type, _ shape: Shape, _ seed: UInt64) {
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         let rig = MemberRig<Model>()
         var time: Int64 = 1_600_000_000_000
         for step in 0..<1_200 {
-            time += shape == .gaps && random.unit() < 0.05 ? 60_000 * Int64(2 + random.next() % 400) : 60_000
+            time += shape == .gaps && random.uniform() < 0.05 ? 60_000 * Int64(2 + random.next() % 400) : 60_000
             rig.fold(value(shape, step, &random), at: time)
             guard step % 7 == 0 || step < 40 else { continue }
             for anchor in 0..<5 {
@@ -105,8 +106,8 @@ struct MemberTests {
     }
 
     private func isRestorable<Model: Member>(_ type: Model.Type, _ seed: UInt64) {
-        var random = Random(seed: seed)
-        let values = (0..<900).map { _ in Float(50 + 5 * random.heavy()) }
+        var random = SeededRandom(seed: seed)
+        let values = (0..<900).map { _ in Float(50 + 5 * random.student(3)) }
         let whole = MemberRig<Model>()
         let restored = MemberRig<Model>()
         for (index, value) in values.enumerated() {
@@ -122,7 +123,7 @@ struct MemberTests {
     }
 
     private func measuresAnew<Model: Member>(_ type: Model.Type, _ seed: UInt64) {
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         let rig = MemberRig<Model>()
         for step in 0..<300 { rig.fold(Float(50 + 5 * random.normal()), at: 60_000 * Int64(step + 1)) }
         rig.model.scale(by: 8)

@@ -1,3 +1,4 @@
+import TestKit
 import Testing
 
 @testable import Forecasting
@@ -82,26 +83,26 @@ private func stateBytes(_ state: NetworkState) -> [UInt8] { withUnsafeBytes(of: 
 @Suite("The recurrent network")
 struct NetworkTests {
     /// A window of random readings whose targets stand clear of the quantiles, where the loss has no kink.
-    private func window(_ random: inout Random) -> NetworkWindow {
+    private func window(_ random: inout SeededRandom) -> NetworkWindow {
         var window = NetworkWindow()
         window.count = 7
-        for index in 0..<16 { window.state[index] = Int8(random.unit() * 160 - 80) }
-        for index in 0..<192 { window.inputs[index] = Int8(random.unit() * 160 - 80) }
+        for index in 0..<16 { window.state[index] = Int8(random.uniform() * 160 - 80) }
+        for index in 0..<192 { window.inputs[index] = Int8(random.uniform() * 160 - 80) }
         for index in 0..<48 {
-            window.distances[index] = Int8(random.unit() * 120 - 60)
-            window.seasonal[index] = Int8(random.unit() * 120 - 60)
+            window.distances[index] = Int8(random.uniform() * 120 - 60)
+            window.seasonal[index] = Int8(random.uniform() * 120 - 60)
         }
-        for anchor in 0..<6 { window.spreads[anchor] = Float(1 + random.unit()) }
+        for anchor in 0..<6 { window.spreads[anchor] = Float(1 + random.uniform()) }
         for place in 0..<42 where place % 6 < 4 && place % 5 != 0 {
-            let size = Int16(500 + 400 * random.unit())
-            window.targets[place] = random.unit() < 0.5 ? -size : size
+            let size = Int16(500 + 400 * random.uniform())
+            window.targets[place] = random.uniform() < 0.5 ? -size : size
         }
         return window
     }
 
     @Test("has the gradient that finite differences have", arguments: [1, 2, 3] as [UInt64])
     func gradient(seed: UInt64) {
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         let network = Network()
         var window = window(&random)
         let steps: [6 of UInt32] = [1, 5, 15, 30, 60, 120]
@@ -154,7 +155,7 @@ struct NetworkTests {
 
     @Test("learns a process that persistence cannot follow", arguments: [1, 2] as [UInt64])
     func learns(seed: UInt64) {
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         let rig = Rig()
         let result = losses(rig, steps: 3_000) { step in
             Float(100 + (step % 2 == 0 ? 10 : -10) + random.normal())
@@ -164,7 +165,7 @@ struct NetworkTests {
 
     @Test("gives the same bits twice, and after a snapshot half way", arguments: [1, 2] as [UInt64])
     func snapshot(seed: UInt64) {
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         let values = (0..<700).map { _ in Float(50 + 5 * random.normal()) }
         let first = Rig()
         let second = Rig()
@@ -205,7 +206,7 @@ struct NetworkTests {
 
     @Test("stays finite and ascending whatever it is fed", arguments: [1, 2, 3] as [UInt64])
     func hostile(seed: UInt64) {
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         let rig = Rig()
         let odd: [Float] = [.nan, .infinity, -.infinity, 3e38, -3e38, 1e-38, 0, -1, 1e18]
         func pick() -> Float {
@@ -237,7 +238,7 @@ struct NetworkTests {
     @Test("one hostile series spoils little of what the others taught")
     func poison() {
         func loss(hostile: Bool) -> Float {
-            var random = Random(seed: 5)
+            var random = SeededRandom(seed: 5)
             let rig = Rig()
             var enemy = NetworkState()
             var enemyFront = Front()

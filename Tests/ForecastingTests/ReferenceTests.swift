@@ -1,3 +1,4 @@
+import TestKit
 import Testing
 
 @testable import Forecasting
@@ -8,12 +9,12 @@ struct ReferenceTests {
 
     /// An autoregressive series around a daily wave, 100 to 140, five minutes a step; deviation of its noise 1.
     private struct Wave {
-        var random: Random
+        var random: SeededRandom
         var noise = 0.0
         var index = 0
         var shift = 0.0
 
-        init(seed: UInt64) { random = Random(seed: seed) }
+        init(seed: UInt64) { random = SeededRandom(seed: seed) }
 
         mutating func next() -> (value: Float, time: Int64) {
             noise = 0.6 * noise + random.normal()
@@ -95,7 +96,7 @@ struct ReferenceTests {
 
     @Test("noise that grows with the level is no change of the spread", arguments: [7, 8] as [UInt64])
     func knowsGrowingNoise(seed: UInt64) {
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         var reference = Reference()
         var squares = [0.0, 0.0]
         var counts = [0.0, 0.0]
@@ -115,7 +116,7 @@ struct ReferenceTests {
 
     @Test("least squares find the weights that made the series")
     func solves() {
-        var random = Random(seed: 9)
+        var random = SeededRandom(seed: 9)
         var fit = ReferenceFit()
         var (last, before): (Float, Float) = (0, 0)
         for index in 0..<4_000 {
@@ -153,7 +154,7 @@ struct ReferenceTests {
 
     @Test("any finite values at any times leave it sound", arguments: [11, 12] as [UInt64])
     func survives(seed: UInt64) {
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         var reference = Reference()
         let nasty: [Float] = [0, -0, 1e30, -1e30, .leastNonzeroMagnitude, 1, -1, 1e-20]
         var time: Int64 = -(1 << 40)

@@ -1,4 +1,5 @@
 import Forecasting
+import TestKit
 import Testing
 
 @Suite("The model of a series")
@@ -25,7 +26,7 @@ struct SeriesModelTests {
 
     @Test("beats persistence at 30 minutes on a noisy daily wave", arguments: [1, 2, 3] as [UInt64])
     func seasonal(seed: UInt64) {
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         var model = SeriesModel()
         var values: [Double] = []
         var made: [Float] = []
@@ -46,14 +47,14 @@ struct SeriesModelTests {
 
     @Test("covers as often as it says, whatever the noise", arguments: [false, true], [11, 12] as [UInt64])
     func coverage(isHeavy: Bool, seed: UInt64) {
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         var model = SeriesModel()
         let steps = 20_000
         let horizons: [(seconds: Float, steps: Int)] = [(60, 1), (300, 5), (1_800, 30)]
         var values: [Float] = []
         var made: [[[Float]]] = [[], [], []]
         for minute in 0..<steps {
-            let noise = isHeavy ? random.heavy() : random.normal()
+            let noise = isHeavy ? random.student(3) : random.normal()
             let value = 500 + 100 * wave(Double(minute) / 1_440) + 20 * noise
             values.append(Float(value))
             _ = model.fold(value, at: Int64(minute) * 60_000, plan: plan, shared: shared)
@@ -78,7 +79,7 @@ struct SeriesModelTests {
 
     @Test("is not bent by a spike and follows a shift within a few steps")
     func robustness() {
-        var random = Random(seed: 5)
+        var random = SeededRandom(seed: 5)
         var model = SeriesModel()
         var minute: Int64 = 0
         func next() -> Int64 {
@@ -97,10 +98,10 @@ struct SeriesModelTests {
 
     @Test("is wide while it is young, ascending always, and not negative where nothing ever was")
     func bands() {
-        var random = Random(seed: 6)
+        var random = SeededRandom(seed: 6)
         var model = SeriesModel()
         for minute in 0..<3_000 {
-            let value = max(5 + 4 * random.heavy(), 0)
+            let value = max(5 + 4 * random.student(3), 0)
             _ = model.fold(value, at: Int64(minute) * 60_000, plan: plan, shared: shared)
             for seconds in [30, 60, 700, 3_600, 86_400] as [Float] {
                 let numbers = forecast(model, seconds)
@@ -114,10 +115,10 @@ struct SeriesModelTests {
         "aggregates samples within a step and finds the step in jittered, holey data",
         arguments: [21, 22] as [UInt64])
     func steps(seed: UInt64) {
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         var model = SeriesModel()
-        for index in 0..<1_000 where random.unit() > 0.2 {
-            let time = Int64(index) * 60_000 + Int64(random.unit() * 4_000)
+        for index in 0..<1_000 where random.uniform() > 0.2 {
+            let time = Int64(index) * 60_000 + Int64(random.uniform() * 4_000)
             _ = model.fold(10, at: time, plan: plan, shared: shared)
         }
         #expect((model.status.stepSeconds - 60).magnitude < 8, "seed \(seed): \(model.status.stepSeconds)")
@@ -134,7 +135,7 @@ struct SeriesModelTests {
 
     @Test("shows a shift against the reference long after the live model took it for normal")
     func reference() {
-        var random = Random(seed: 7)
+        var random = SeededRandom(seed: 7)
         var model = SeriesModel()
         var minute: Int64 = 0
         var live = 0.0
@@ -158,7 +159,7 @@ struct SeriesModelTests {
 
     @Test("is distrusted when it is to be retrained and earns trust back")
     func retraining() {
-        var random = Random(seed: 8)
+        var random = SeededRandom(seed: 8)
         var model = SeriesModel()
         var minute: Int64 = 0
         for _ in 0..<2_000 {
@@ -191,7 +192,7 @@ struct SeriesModelTests {
 
     @Test("measures in another unit when it is told to")
     func scaling() {
-        var random = Random(seed: 9)
+        var random = SeededRandom(seed: 9)
         var one = SeriesModel()
         for minute in 0..<3_000 {
             let value = 8 + wave(Double(minute) / 1_440) + 0.1 * random.normal()
@@ -207,7 +208,7 @@ struct SeriesModelTests {
 
     @Test("survives any finite values at any ascending times", arguments: [31, 32, 33, 34] as [UInt64])
     func hostile(seed: UInt64) {
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         var model = SeriesModel()
         var time: Int64 = 700_000_000_000
         for _ in 0..<20_000 {
@@ -233,11 +234,11 @@ struct SeriesModelTests {
 
     @Test("is not poisoned by absurd spikes", arguments: [41, 42, 43] as [UInt64])
     func poison(seed: UInt64) {
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         var model = SeriesModel()
         for minute in 0..<6_000 {
-            let isAbsurd = minute > 500 && minute < 4_000 && random.unit() < 0.05
-            let value = isAbsurd ? (random.unit() < 0.5 ? 1e18 : -1e18) : 10 + random.normal()
+            let isAbsurd = minute > 500 && minute < 4_000 && random.uniform() < 0.05
+            let value = isAbsurd ? (random.uniform() < 0.5 ? 1e18 : -1e18) : 10 + random.normal()
             _ = model.fold(value, at: Int64(minute) * 60_000, plan: plan, shared: shared)
             if minute > 300 { #expect((forecast(model, 300)[2] - 10).magnitude < 5, "seed \(seed), minute \(minute)") }
         }

@@ -1,3 +1,4 @@
+import TestKit
 import Testing
 import TwinCore
 
@@ -83,7 +84,7 @@ import TwinCore
 
     @Test func brokenBytesNeverCrashAndAlwaysEnd() {
         let seed = UInt64.random(in: 0 ... .max)
-        var random = JSONRandom(seed: seed)
+        var random = SeededRandom(seed: seed)
         let whole = Array(Self.text.utf8)
         for _ in 0..<2_000 {
             var bytes = Array(whole.prefix(random.below(whole.count + 1)))

@@ -1,4 +1,5 @@
 import Foundation
+import TestKit
 import Testing
 
 @testable import Messages
@@ -87,7 +88,7 @@ import Testing
 
     @Test(arguments: [UInt64(41), 42])
     func `doubles printed in many ways agree with the standard library bit for bit`(seed: UInt64) {
-        var random = JSONRandom(seed: seed)
+        var random = SeededRandom(seed: seed)
         for round in 0..<60_000 {
             let text: String
             switch round % 10 {

@@ -1,24 +1,8 @@
-/// SplitMix64 (Steele, Lea, Flood 2014): repeatable randomness for these tests.
-struct JSONRandom: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func below(_ bound: Int) -> Int { Int.random(in: 0..<bound, using: &self) }
-    mutating func chance(_ percent: Int) -> Bool { below(100) < percent }
-    mutating func pick<T>(_ choices: [T]) -> T { choices[below(choices.count)] }
-}
+import TestKit
 
 /// Writes random telemetry documents: any order, any spacing, escapes, repeats, unknown fields.
 struct TelemetryDocuments {
-    var random: JSONRandom
+    var random: SeededRandom
 
     mutating func space() -> String {
         random.chance(85) ? "" : random.pick([" ", "\n", "\t", "\r\n", "  "])

@@ -1,4 +1,5 @@
 import Foundation
+import TestKit
 import Testing
 import TwinCore
 
@@ -194,7 +195,7 @@ import TwinCore
 
     @Test func sumsAreTheSumsOfTheirPointsInBothForms() {
         let seed = UInt64.random(in: 0 ... .max)
-        var random = JSONRandom(seed: seed)
+        var random = SeededRandom(seed: seed)
         for _ in 0..<300 {
             let points = (0..<Int.random(in: 0...12, using: &random)).map { _ in
                 Point(
@@ -243,7 +244,7 @@ import TwinCore
 
     @Test func brokenBytesNeverCrashAndAlwaysEnd() throws {
         let seed = UInt64.random(in: 0 ... .max)
-        var random = JSONRandom(seed: seed)
+        var random = SeededRandom(seed: seed)
         let (wire, json) = try Self.fixture()
         for (whole, isJSON) in [(wire, false), (json, true)] {
             for _ in 0..<2_000 {

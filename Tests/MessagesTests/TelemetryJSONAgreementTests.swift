@@ -1,4 +1,5 @@
 import Foundation
+import TestKit
 import Testing
 import TwinCore
 
@@ -147,7 +148,7 @@ extension TelemetrySample {
 
     @Test(arguments: [UInt64(1), 2, 3, 4])
     func `the reader accepts what JSONDecoder accepts and reads the same`(seed: UInt64) {
-        var documents = TelemetryDocuments(random: JSONRandom(seed: seed))
+        var documents = TelemetryDocuments(random: SeededRandom(seed: seed))
         var reader = TelemetryJSON()
         var accepted = 0
         var lax = 0
@@ -174,7 +175,7 @@ extension TelemetrySample {
 
     @Test(arguments: [UInt64(11), 12])
     func `the bare reader accepts exactly RFC 8259`(seed: UInt64) {
-        var documents = TelemetryDocuments(random: JSONRandom(seed: seed))
+        var documents = TelemetryDocuments(random: SeededRandom(seed: seed))
         for round in 0..<8_000 {
             var document = Array(documents.value().utf8)
             if round % 3 != 0 { document = documents.mutate(document) }
@@ -197,7 +198,7 @@ extension TelemetrySample {
 
     @Test(arguments: [UInt64(21)])
     func `random bytes never harm any reader`(seed: UInt64) {
-        var random = JSONRandom(seed: seed)
+        var random = SeededRandom(seed: seed)
         let alphabet = Array("{}[]\",:\\u0dD8e-+.1 \nresourcetsvaluemetric".utf8)
         var telemetry = TelemetryJSON()
         var interactions = InteractionJSON()

@@ -1,5 +1,6 @@
 import Messages
 import StageKit
+import TestKit
 import Testing
 import TwinCore
 
@@ -63,7 +64,7 @@ struct ClockTests {
 
     @Test("The watermark never falls, whatever comes", arguments: [1, 2, 3] as [UInt64])
     func monotone(seed: UInt64) {
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         var clock = EventClock(NormalizerSettings())
         var before = EventTime.distantPast
         for _ in 0..<20_000 {
@@ -131,16 +132,19 @@ struct HeartbeatTests {
         harness.task.heartbeat(isCaughtUp: true, wallClock: EventTime(seconds: start))
         harness.task.heartbeat(isCaughtUp: true, wallClock: EventTime(seconds: start - 1_000))
         let beats = try harness.takeHeartbeats().filter { $0.topic == .outlooks && $0.partition == 1 }.map(\.heartbeat)
-        #expect(beats.map(\.watermark) == [
-            event, EventTime(seconds: start + 1_000 - 120), event, EventTime(seconds: start - 1_000),
-        ], "the second says what the first said and is held back")
+        #expect(
+            beats.map(\.watermark) == [
+                event, EventTime(seconds: start + 1_000 - 120), event, EventTime(seconds: start - 1_000),
+            ], "the second says what the first said and is held back")
         #expect(beats.allSatisfy { !$0.isIdle })
         #expect(harness.task.watermark == event)
     }
 
-    @Test("The other inputs are idle when caught up without a wall clock", arguments: [
-        TopicName.interactions, .environment, .outcomes, .policies, .commands,
-    ])
+    @Test(
+        "The other inputs are idle when caught up without a wall clock",
+        arguments: [
+            TopicName.interactions, .environment, .outcomes, .policies, .commands,
+        ])
     func others(inbox: TopicName) throws {
         let harness = try Harness(inbox)
         harness.task.heartbeat(isCaughtUp: false, wallClock: nil)

@@ -7,15 +7,17 @@ import TwinCore
 struct DeadLetterTests {
     private static let good = "{\"resource\":\"a\",\"metric\":\"x\",\"value\":1,\"ts\":1795521600,\"locality\":\"l\"}"
 
-    @Test("Each reason is named", arguments: [
-        ("", "record is empty"), ("  \n", "record is empty"), ("garbage", "encoding is not recognised"),
-        ("{\"resource\":", "unexpected end of json"), ("{}", "missing field"), ("[1]", "element is not an object"),
-        ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":NaN,\"ts\":1}", "at byte"),
-        ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":\"1\",\"ts\":1795521600}", "value is not a finite number"),
-        ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":1e999,\"ts\":1795521600}", "value is not a finite number"),
-        ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":1,\"ts\":99999999999999}", "timestamp is implausible"),
-        ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":1e308,\"unit\":\"d\",\"ts\":1795521600}", "out of range"),
-    ])
+    @Test(
+        "Each reason is named",
+        arguments: [
+            ("", "record is empty"), ("  \n", "record is empty"), ("garbage", "encoding is not recognised"),
+            ("{\"resource\":", "unexpected end of json"), ("{}", "missing field"), ("[1]", "element is not an object"),
+            ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":NaN,\"ts\":1}", "at byte"),
+            ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":\"1\",\"ts\":1795521600}", "value is not a finite number"),
+            ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":1e999,\"ts\":1795521600}", "value is not a finite number"),
+            ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":1,\"ts\":99999999999999}", "timestamp is implausible"),
+            ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":1e308,\"unit\":\"d\",\"ts\":1795521600}", "out of range"),
+        ])
     func reasons(value: String, reason: String) throws {
         let harness = try Harness(.telemetry)
         harness.send(value)
@@ -50,11 +52,14 @@ struct DeadLetterTests {
         #expect(letters[0].contains("\"truncated\":true"))
     }
 
-    @Test("The content type goes before the first byte; a topic's setting goes between", arguments: [
-        ("application/json", true), ("Application/JSON; charset=utf-8", true), ("application/cloudevents+json", true),
-        ("application/x-ndjson", true), ("application/x-protobuf", false), ("text/csv", false),
-        (String(repeating: "x", count: 10_000), false),
-    ])
+    @Test(
+        "The content type goes before the first byte; a topic's setting goes between",
+        arguments: [
+            ("application/json", true), ("Application/JSON; charset=utf-8", true),
+            ("application/cloudevents+json", true),
+            ("application/x-ndjson", true), ("application/x-protobuf", false), ("text/csv", false),
+            (String(repeating: "x", count: 10_000), false),
+        ])
     func contentType(type: String, isRead: Bool) throws {
         let harness = try Harness(.telemetry)
         harness.send(Self.good, contentType: type)
@@ -71,9 +76,11 @@ struct DeadLetterTests {
         #expect(try harness.takeLetters().first?.contains("unexpected character") == true)
     }
 
-    @Test("Tombstones outside policies are counted", arguments: [
-        TopicName.telemetry, .interactions, .environment, .outcomes, .commands,
-    ])
+    @Test(
+        "Tombstones outside policies are counted",
+        arguments: [
+            TopicName.telemetry, .interactions, .environment, .outcomes, .commands,
+        ])
     func tombstones(inbox: TopicName) throws {
         let harness = try Harness(inbox)
         harness.send(String?.none, key: "k")

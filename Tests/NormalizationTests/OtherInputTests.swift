@@ -116,12 +116,14 @@ struct OtherInputTests {
         #expect(harness.count("tombstonesIgnored") == 1 && harness.count("deadLetters") == 0)
     }
 
-    @Test("A policy that cannot be meant is a dead letter", arguments: [
-        ("{\"name\":\"a\"}", "b", "differ"), ("{}", "", "no valid name"), ("[{}]", "p", "not a json object"),
-        ("{\"a\":1}x", "p", "not a json object"), ("{\"a\":", "p", "not a json object"),
-        ("{\"name\":\"\"}", "", "no valid name"), ("{}", "a\nb", "no valid name"),
-        ("{\"a\":\"" + String(repeating: "x", count: 65_536) + "\"}", "p", "larger than"),
-    ])
+    @Test(
+        "A policy that cannot be meant is a dead letter",
+        arguments: [
+            ("{\"name\":\"a\"}", "b", "differ"), ("{}", "", "no valid name"), ("[{}]", "p", "not a json object"),
+            ("{\"a\":1}x", "p", "not a json object"), ("{\"a\":", "p", "not a json object"),
+            ("{\"name\":\"\"}", "", "no valid name"), ("{}", "a\nb", "no valid name"),
+            ("{\"a\":\"" + String(repeating: "x", count: 65_536) + "\"}", "p", "larger than"),
+        ])
     func policyRefused(value: String, key: String, reason: String) throws {
         let harness = try Harness(.policies)
         harness.send(value, key: key)

@@ -1,12 +1,13 @@
 import Messages
 import Normalization
 import StageKit
+import TestKit
 import Testing
 import TwinCore
 
 /// Random records of a fleet: most are good, some are odd, some are garbage.
 struct Records {
-    var random: Random
+    var random: SeededRandom
     var time: Int64 = 1_795_521_600
 
     mutating func next(_ inbox: TopicName) -> [UInt8]? {
@@ -56,7 +57,8 @@ struct Records {
         }
         text += locality("locality")
         if random.chance(30) {
-            text += ",\"tags\":{\"cluster\":\"c\(random.below(3))\",\"long\":\""
+            text +=
+                ",\"tags\":{\"cluster\":\"c\(random.below(3))\",\"long\":\""
                 + String(repeating: "t", count: random.below(3) * 100) + "\"}"
         }
         if random.chance(20) { text += ",\"class\":\"k\(random.below(3))\"" }
@@ -77,7 +79,7 @@ struct StateTests {
         "A task restored in the middle of any stream writes what the other writes",
         arguments: inboxes, [1, 2] as [UInt64])
     func restored(inbox: TopicName, seed: UInt64) throws {
-        var records = Records(random: Random(seed: seed))
+        var records = Records(random: SeededRandom(seed: seed))
         let first = try Harness(inbox)
         for _ in 0..<500 { first.send(records.next(inbox), key: Array("p1".utf8)) }
         _ = try first.take()
@@ -99,8 +101,8 @@ struct StateTests {
 
     @Test("Where frames are cut changes no entry, and replay is silent", arguments: inboxes, [3, 4] as [UInt64])
     func cuts(inbox: TopicName, seed: UInt64) throws {
-        var records = Records(random: Random(seed: seed))
-        var random = Random(seed: seed ^ 0xffff)
+        var records = Records(random: SeededRandom(seed: seed))
+        var random = SeededRandom(seed: seed ^ 0xffff)
         let whole = try Harness(inbox)
         let cut = try Harness(inbox)
         let silent = try Harness(inbox)
@@ -122,8 +124,8 @@ struct StateTests {
     @Test("Bytes without any sense never stop a task", arguments: inboxes)
     func garbage(inbox: TopicName) throws {
         let seed: UInt64 = 5
-        var random = Random(seed: seed)
-        var records = Records(random: Random(seed: seed))
+        var random = SeededRandom(seed: seed)
+        var records = Records(random: SeededRandom(seed: seed))
         let harness = try Harness(inbox)
         for index in 0..<3_000 {
             var bytes = records.next(inbox) ?? []
@@ -146,8 +148,8 @@ struct StateTests {
     @Test("A damaged snapshot is refused or taken, but never believed into a crash")
     func damaged() throws {
         let seed: UInt64 = 6
-        var random = Random(seed: seed)
-        var records = Records(random: Random(seed: seed))
+        var random = SeededRandom(seed: seed)
+        var records = Records(random: SeededRandom(seed: seed))
         let harness = try Harness(.telemetry)
         for _ in 0..<300 { harness.send(records.next(.telemetry)) }
         let sections = harness.task.freeze().flattened
@@ -170,7 +172,7 @@ struct StateTests {
                 refused += 1
                 continue
             }
-            var more = Records(random: Random(seed: random.next()))
+            var more = Records(random: SeededRandom(seed: random.next()))
             for offset in 0..<20 {
                 (more.next(.telemetry) ?? []).withUnsafeBytes { bytes in
                     try? task.receive(InboxRecord(offset: 1_000 + Int64(offset), key: nil, value: bytes), muted: false)

@@ -36,12 +36,14 @@ struct UnitTests {
     func bareM() {
         let table = UnitTable()
         #expect([UInt8(ascii: "m")].withUnsafeBytes { table.conversion($0, isProcessor: false) } == nil)
-        #expect("system.cpu.usage".utf8.withContiguousStorageIfAvailable {
-            MetricNames.isProcessor(UnsafeRawBufferPointer($0))
-        } == true)
-        #expect("memory".utf8.withContiguousStorageIfAvailable {
-            MetricNames.isProcessor(UnsafeRawBufferPointer($0))
-        } == false)
+        #expect(
+            "system.cpu.usage".utf8.withContiguousStorageIfAvailable {
+                MetricNames.isProcessor(UnsafeRawBufferPointer($0))
+            } == true)
+        #expect(
+            "memory".utf8.withContiguousStorageIfAvailable {
+                MetricNames.isProcessor(UnsafeRawBufferPointer($0))
+            } == false)
     }
 }
 

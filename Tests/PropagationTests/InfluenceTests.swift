@@ -1,5 +1,6 @@
 import Messages
 import StageKit
+import TestKit
 import Testing
 import TwinCore
 

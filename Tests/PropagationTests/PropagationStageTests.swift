@@ -1,5 +1,6 @@
 import Messages
 import StageKit
+import TestKit
 import Testing
 import TwinCore
 
@@ -21,16 +22,19 @@ import TwinCore
             switch random.below(20) {
             case 0...11:
                 let metric = random.below(3) == 0 ? "cpu" : "rps"
-                entries.append(.forecast(
-                    resource, metric, time: time, value: 100 * random.uniform(), change: random.uniform() - 0.3,
-                    role: metric == "cpu" ? .unknown : .demand, young: random.below(20) == 0))
+                entries.append(
+                    .forecast(
+                        resource, metric, time: time, value: 100 * random.uniform(), change: random.uniform() - 0.3,
+                        role: metric == "cpu" ? .unknown : .demand, young: random.below(20) == 0))
             case 12...14: entries.append(.interaction(resource, other, 50 * random.uniform(), time: time, otherEnd: 1))
             case 15: entries.append(.interaction(resource, "far", 9, time: time, otherEnd: Int32(random.below(4))))
             case 16: entries.append(.interaction("far", resource, 9, time: time, otherEnd: 2))
             case 17:
-                entries.append(TestEntry(
-                    kind: .influence, code: UInt32(random.below(3)), resource: "far", object: resource,
-                    time: time + 900_000, value: Double(time), numbers: (0..<5).map { _ in Float(random.uniform()) }))
+                entries.append(
+                    TestEntry(
+                        kind: .influence, code: UInt32(random.below(3)), resource: "far", object: resource,
+                        time: time + 900_000, value: Double(time), numbers: (0..<5).map { _ in Float(random.uniform()) }
+                    ))
             case 18:
                 let zone = "z\(random.below(3))"
                 entries.append(TestEntry(kind: .tags, resource: resource, object: zone, text: "{}"))
@@ -175,7 +179,8 @@ import TwinCore
         var refused = 0
         for _ in 0..<300 {
             var damaged = sections
-            let index = damaged.indices.filter { damaged[$0].tag >> 24 == UInt32(UInt8(ascii: "g")) }
+            let index =
+                damaged.indices.filter { damaged[$0].tag >> 24 == UInt32(UInt8(ascii: "g")) }
                 .randomElement(using: &random) ?? 0
             let used = min(damaged[index].bytes.count, 4_000)
             let at = random.below(max(used - 4, 1))
@@ -223,4 +228,3 @@ import TwinCore
     }
 }
 
-extension SeededRandom: RandomNumberGenerator {}

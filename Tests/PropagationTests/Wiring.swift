@@ -1,5 +1,6 @@
 import Messages
 import StageKit
+import TestKit
 import TwinCore
 
 @testable import Propagation
@@ -18,8 +19,9 @@ final class Wiring {
             let layout = TopicLayout(partitions: partitions)
             let task = TaskID(stage: .graphPropagator, inbox: .forecasts, epoch: 1, partition: partition)
             runs.append(try TestRun(TaskSetting(task: task, layout: layout), settings: settings))
-            senders.append(TestSender(
-                task: TaskID(stage: .twinUpdater, inbox: .observations, epoch: 1, partition: partition)))
+            senders.append(
+                TestSender(
+                    task: TaskID(stage: .twinUpdater, inbox: .observations, epoch: 1, partition: partition)))
         }
     }
 
@@ -52,7 +54,9 @@ final class Wiring {
     }
 
     /// An interaction, to the partitions of both ends.
-    func interact(_ source: String, _ from: Int32, _ target: String, _ to: Int32, _ rate: Double, time: Int64 = 0)
+    func interact(
+        _ source: String, _ from: Int32, _ target: String, _ to: Int32, _ rate: Double, time: Int64 = 0
+    )
         throws
     {
         try feed(.interaction(source, target, rate, time: time, otherEnd: to), to: from)

@@ -1,3 +1,4 @@
+import TestKit
 import Testing
 
 @testable import Scaling
@@ -57,7 +58,7 @@ import Testing
 
     @Test func `the rolling extreme is the largest of the window`() {
         let seed = UInt64.random(in: 0...UInt64.max)
-        var random = Random(state: seed)
+        var random = SeededRandom(seed: seed)
         for _ in 0..<200 {
             var largest = RollingExtreme.largest
             var smallest = RollingExtreme.smallest
@@ -93,7 +94,7 @@ import Testing
         var lead = LeadTime()
         #expect(lead.learnedSeconds == nil)
         let seed: UInt64 = 7
-        var random = Random(state: seed)
+        var random = SeededRandom(seed: seed)
         for _ in 0..<2_000 {
             // Sum of twelve uniforms: mean 60, deviation 10.
             let normal = (0..<12).reduce(0.0) { sum, _ in sum + Double.random(in: 0...1, using: &random) } - 6

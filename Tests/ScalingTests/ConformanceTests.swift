@@ -1,5 +1,6 @@
 import Messages
 import StageKit
+import TestKit
 import Testing
 import TwinCore
 
@@ -7,7 +8,7 @@ import TwinCore
 
 @Suite struct ConformanceTests {
     /// A stream of everything the decider may see, with a share of nonsense.
-    private func stream(_ random: inout Random, count: Int) -> [Said] {
+    private func stream(_ random: inout SeededRandom, count: Int) -> [Said] {
         var said: [Said] = []
         var version = 1.0
         let modes = ["observe", "recommend", "approve", "act", "act", "act", "act"]
@@ -64,7 +65,7 @@ import TwinCore
     @Test(arguments: 0..<8)
     func `how entries are cut into frames changes nothing but numbers`(_ round: Int) throws {
         let seed = UInt64.random(in: 0...UInt64.max)
-        var random = Random(state: seed)
+        var random = SeededRandom(seed: seed)
         let said = stream(&random, count: 800)
         let whole = try Decider()
         try whole.feed(said)
@@ -81,7 +82,7 @@ import TwinCore
     @Test(arguments: 0..<8)
     func `a task restored in the middle goes on as if nothing had happened`(_ round: Int) throws {
         let seed = UInt64.random(in: 0...UInt64.max)
-        var random = Random(state: seed)
+        var random = SeededRandom(seed: seed)
         let straight = try Decider()
         let broken = try Decider()
         for part in 0..<12 {
@@ -99,7 +100,7 @@ import TwinCore
 
     @Test func `a silent replay reaches the same state and the same ids`() throws {
         let seed = UInt64.random(in: 0...UInt64.max)
-        var random = Random(state: seed)
+        var random = SeededRandom(seed: seed)
         let past = stream(&random, count: 500)
         let future = stream(&random, count: 500)
         let speaking = try Decider()
@@ -114,7 +115,7 @@ import TwinCore
 
     @Test func `absurd numbers neither crash nor poison`() throws {
         let seed = UInt64.random(in: 0...UInt64.max)
-        var random = Random(state: seed)
+        var random = SeededRandom(seed: seed)
         let absurd: [Double] = [.nan, .infinity, -.infinity, 1e300, -1e300, 0, -1, 1e-300, 4e9]
         let decider = try Decider()
         try decider.feed([policy("p", #"{"mode":"act","capacityPerReplica":1e-9,"replicas":{"max":1000000}}"#)])
@@ -175,7 +176,7 @@ import TwinCore
 
     @Test func `a damaged snapshot is refused, never followed`() throws {
         let seed = UInt64.random(in: 0...UInt64.max)
-        var random = Random(state: seed)
+        var random = SeededRandom(seed: seed)
         let decider = try Decider()
         try decider.feed(stream(&random, count: 300))
         let sections = decider.task.freeze().flattened

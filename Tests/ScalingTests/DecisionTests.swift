@@ -1,5 +1,6 @@
 import Foundation
 import Messages
+import TestKit
 import Testing
 
 @testable import Scaling
@@ -39,7 +40,7 @@ private let still = #""stabilisation":{"downSeconds":0}"#
 
     @Test func `a forecast never makes it lower than the reactive rule`() throws {
         let seed = UInt64.random(in: 0...UInt64.max)
-        var random = Random(state: seed)
+        var random = SeededRandom(seed: seed)
         let decider = try Decider()
         try decider.feed([policy("p", "{\(plain.replacing("act", with: "recommend")),\(still)}")])
         for step in 0..<500 {

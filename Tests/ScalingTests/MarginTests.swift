@@ -1,18 +1,19 @@
 import Messages
+import TestKit
 import Testing
 
 @testable import Scaling
 
 @Suite struct MarginTests {
     /// Twelve uniform numbers make a normal one, near enough.
-    private func normal(_ random: inout Random) -> Double {
+    private func normal(_ random: inout SeededRandom) -> Double {
         (0..<12).reduce(-6.0) { sum, _ in sum + .random(in: 0..<1, using: &random) }
     }
 
     /// Share of looks at which demand was above capacity, after a day to learn, and the last quantile in force.
     /// - Parameters:
     ///   - claimed: standard deviation of the demand as the forecast has it, as a share of its mean; in truth 10 %.
-    private func share(claimed: Float, _ promise: String, _ random: inout Random) throws -> (Double, Double) {
+    private func share(claimed: Float, _ promise: String, _ random: inout SeededRandom) throws -> (Double, Double) {
         var settings = ScalingSettings.everyDecision
         settings.actuation = .assumed
         let decider = try Decider(settings)
@@ -42,7 +43,7 @@ import Testing
     @Test(arguments: [Float(0.07), 0.1, 0.2])
     func `the accepted share of shortage is met, whatever the forecast claims of its band`(_ claimed: Float) throws {
         let seed = UInt64.random(in: 0...UInt64.max)
-        var random = Random(state: seed)
+        var random = SeededRandom(seed: seed)
         let (share, quantile) = try share(claimed: claimed, #""shortageTarget":0.05"#, &random)
         #expect((0.035...0.065).contains(share), "seed \(seed)")
         #expect(claimed < 0.1 ? quantile > 0.96 : claimed > 0.1 ? quantile < 0.9 : (0.8...0.97).contains(quantile))
@@ -50,7 +51,7 @@ import Testing
 
     @Test func `a quantile that was asked for is raised by shortage and never lowered`() throws {
         let seed = UInt64.random(in: 0...UInt64.max)
-        var random = Random(state: seed)
+        var random = SeededRandom(seed: seed)
         let (wide, kept) = try share(claimed: 0.2, #""quantile":0.95"#, &random)
         #expect(wide < 0.02 && kept < 0.955, "seed \(seed)")
         let (narrow, raised) = try share(claimed: 0.07, #""quantile":0.95"#, &random)

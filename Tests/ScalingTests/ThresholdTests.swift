@@ -1,3 +1,4 @@
+import TestKit
 import Testing
 
 @testable import Scaling
@@ -51,7 +52,7 @@ private struct Concept {
     @Test(arguments: 0..<20)
     func `the threshold rule of the concept is reproduced step by step`(_ round: Int) throws {
         let seed = UInt64.random(in: 0...UInt64.max)
-        var random = Random(state: seed)
+        var random = SeededRandom(seed: seed)
         let count = 5
         var concept = Concept(
             twins: (0..<count).map { _ in

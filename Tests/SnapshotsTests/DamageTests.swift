@@ -1,4 +1,5 @@
 import Snapshots
+import TestKit
 import Testing
 import TwinCore
 
@@ -32,7 +33,7 @@ import TwinCore
             for seed in UInt64(0)..<4 {
                 try check(directoryStore(files), atLeast: saved ? 5 : 4, "\(fault) at \(call), cut \(seed)")
                 // The power goes too: what was promised must have been durable.
-                var generator = Generator(seed: seed &* 1_000 &+ UInt64(call))
+                var generator = SeededRandom(seed: seed &* 1_000 &+ UInt64(call))
                 files.powerCut { generator.below($0) }
             }
             try check(directoryStore(files), atLeast: saved ? 5 : 4, "\(fault) at \(call)")
@@ -74,7 +75,7 @@ import TwinCore
     @Test(arguments: [UInt64](1...6))
     func `flipped bits, cuts and additions anywhere are found`(seed: UInt64) throws {
         print("seed \(seed)")
-        var generator = Generator(seed: seed)
+        var generator = SeededRandom(seed: seed)
         let clean = MemoryFileSystem()
         for offset in Int64(1)...3 {
             _ = try directoryStore(clean).save(identity(offset), content(sections(offset, bytes: 9_000)))
@@ -183,7 +184,7 @@ import TwinCore
     @Test(arguments: [UInt64](1...4))
     func `a log with altered, lost and foreign records never yields a wrong content`(seed: UInt64) throws {
         print("seed \(seed)")
-        var generator = Generator(seed: seed)
+        var generator = SeededRandom(seed: seed)
         for _ in 0..<100 {
             let log = MemorySnapshotLog()
             let store = try LogSnapshotStore(log, options: smallFrames)
@@ -224,7 +225,7 @@ import TwinCore
     @Test func `no value of a log is too large for a broker, even if nothing compresses`() throws {
         let log = MemorySnapshotLog()
         let store = try LogSnapshotStore(log)
-        var generator = Generator(seed: 1)
+        var generator = SeededRandom(seed: 1)
         var noise: [UInt8] = []
         while noise.count < 3_000_000 { withUnsafeBytes(of: generator.next()) { noise.append(contentsOf: $0) } }
         _ = try store.save(identity(1), content([1: noise]))

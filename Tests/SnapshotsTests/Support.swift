@@ -1,23 +1,7 @@
 import Snapshots
 import Synchronization
+import TestKit
 import TwinCore
-
-/// SplitMix64: the same numbers for the same seed, everywhere.
-struct Generator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-
-    mutating func below(_ bound: Int) -> Int { Int.random(in: 0..<max(bound, 1), using: &self) }
-}
 
 let task = TaskID(stage: .twinUpdater, inbox: .observations, epoch: 1, partition: 7)
 let otherTask = TaskID(stage: .normalizer, inbox: .telemetry, epoch: 2, partition: 0)
@@ -28,7 +12,7 @@ func identity(_ offset: Int64, incarnation: Int64 = 1, of task: TaskID = task) -
 
 /// Half noise, half repetition, as states are.
 func semiCompressible(_ count: Int, seed: UInt64) -> [UInt8] {
-    var generator = Generator(seed: seed)
+    var generator = SeededRandom(seed: seed)
     var bytes: [UInt8] = []
     bytes.reserveCapacity(count + 8)
     while bytes.count < count {
@@ -50,7 +34,7 @@ func sections(_ offset: Int64, bytes: Int = 30_000) -> [UInt32: [UInt8]] {
 
 /// The same cut into chunks of random size.
 func content(_ sections: [UInt32: [UInt8]], seed: UInt64 = 1) -> SnapshotContent {
-    var generator = Generator(seed: seed)
+    var generator = SeededRandom(seed: seed)
     return SnapshotContent(
         sections.keys.sorted().map { tag in
             var rest = sections[tag, default: []][...]

@@ -1,4 +1,5 @@
 import Messages
+import TestKit
 import Testing
 import TwinCore
 import Twins
@@ -7,13 +8,13 @@ import Twins
 struct PlannedEventTests {
     let t0 = Harness.start
 
-    private func warm(_ harness: Harness, _ random: inout Random, minutes: Int) throws {
+    private func warm(_ harness: Harness, _ random: inout SeededRandom, minutes: Int) throws {
         try harness.feed([
             Input(
                 kind: .tags, resource: "web", object: "eu-1", seconds: t0,
                 text: #"{"class":"service","tags":{"cluster":"eu-1"}}"#)
         ])
-        try harness.feed((0..<minutes).map { .sample("web", "rps", t0 + Double($0) * 60, 100 + random.unit()) })
+        try harness.feed((0..<minutes).map { .sample("web", "rps", t0 + Double($0) * 60, 100 + random.uniform()) })
         harness.forget()
     }
 
@@ -22,7 +23,7 @@ struct PlannedEventTests {
         arguments: [("cluster", "eu-1"), ("locality", "eu-1"), ("class", "service"), ("resource", "web")])
     func lift(key: String, value: String) throws {
         let harness = try Harness()
-        var random = Random(seed: 1)
+        var random = SeededRandom(seed: 1)
         try warm(harness, &random, minutes: 300)
         let now = t0 + 300 * 60
         try harness.feed([
@@ -47,13 +48,13 @@ struct PlannedEventTests {
         arguments: [1.0, 5.0])
     func measured(truth: Double) throws {
         let harness = try Harness()
-        var random = Random(seed: 2)
+        var random = SeededRandom(seed: 2)
         try warm(harness, &random, minutes: 300)
         let now = t0 + 300 * 60
         try harness.feed([event("sale", start: now, end: now + 7_200, "cluster", "eu-1", 2)])
         var inputs: [Input] = []
         for minute in 0..<8 {
-            inputs.append(.sample("web", "rps", now + Double(minute) * 60, truth * (100 + random.unit())))
+            inputs.append(.sample("web", "rps", now + Double(minute) * 60, truth * (100 + random.uniform())))
         }
         try harness.feed(inputs)
         let during = try #require(harness.forecasts.last)
@@ -64,7 +65,7 @@ struct PlannedEventTests {
         try harness.feed(
             (8..<125).map { minute in
                 let factor = minute < 120 ? truth : 1
-                return .sample("web", "rps", now + Double(minute) * 60, factor * (100 + random.unit()))
+                return .sample("web", "rps", now + Double(minute) * 60, factor * (100 + random.uniform()))
             })
         let after = try #require(harness.forecasts.last)
         #expect((after.mean(2) - 100).magnitude < 8)

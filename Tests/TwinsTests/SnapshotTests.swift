@@ -1,5 +1,6 @@
 import Messages
 import StageKit
+import TestKit
 import Testing
 import TwinCore
 
@@ -9,42 +10,43 @@ import TwinCore
 struct SnapshotTests {
     /// A stream with everything in it.
     static func stream(seed: UInt64, count: Int) -> [Input] {
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         var inputs: [Input] = []
         var clock = Harness.start
         let values: [Double] = [.nan, .infinity, 0, -1, 1e17, 1e-300]
         for index in 0..<count {
-            clock += random.unit() * 20
+            clock += random.uniform() * 20
             let resource = "r\(random.below(12))"
             let metric = "m\(random.below(3))"
             switch random.below(40) {
             case 0: inputs.append(.watermark(clock - 60))
-            case 1: inputs.append(.sample(resource, metric, clock - random.unit() * 900, 3))
+            case 1: inputs.append(.sample(resource, metric, clock - random.uniform() * 900, 3))
             case 2: inputs.append(.sample(resource, metric, clock, values[random.below(values.count)]))
             case 3:
                 inputs.append(
                     Input(
                         kind: .retrain, code: 1, resource: resource, object: metric,
-                        seconds: clock - random.unit() * 3_000))
+                        seconds: clock - random.uniform() * 3_000))
             case 4:
                 let text = #"{"class":"c\#(random.below(2))","tags":{"cluster":"k\#(random.below(3))"}}"#
                 inputs.append(Input(kind: .tags, resource: resource, object: "eu", seconds: clock, text: text))
             case 5:
-                let start = clock + random.unit() * 2_000 - 500
+                let start = clock + random.uniform() * 2_000 - 500
                 inputs.append(
                     event(
-                        "e\(random.below(4))", start: start, end: start + 60 + random.unit() * 3_000, "cluster",
-                        "k\(random.below(3))", random.unit() * 4, isCancelled: random.below(5) == 0))
-            case 6: inputs.append(Input(kind: .outcome, resource: resource, seconds: clock, value: random.unit() * 9))
+                        "e\(random.below(4))", start: start, end: start + 60 + random.uniform() * 3_000, "cluster",
+                        "k\(random.below(3))", random.uniform() * 4, isCancelled: random.below(5) == 0))
+            case 6:
+                inputs.append(Input(kind: .outcome, resource: resource, seconds: clock, value: random.uniform() * 9))
             case 7: inputs.append(.sample(resource, "replicas", clock, Double(random.below(9)), .supply))
             case 8: inputs.append(.sample(resource, "calls", clock, Double(index * 10), isCounter: true))
-            case 9: inputs.append(.sample(resource, "load", clock, random.unit(), .utilisation))
-            case 10 where random.below(20) == 0: 
+            case 9: inputs.append(.sample(resource, "load", clock, random.uniform(), .utilisation))
+            case 10 where random.below(20) == 0:
                 inputs.append(Input(kind: .gone, resource: resource, object: "x", seconds: clock))
             case 11 where random.below(40) == 0:
                 clock += 500_000
                 inputs.append(.watermark(clock))
-            default: inputs.append(.sample(resource, metric, clock, 50 + 10 * random.unit()))
+            default: inputs.append(.sample(resource, metric, clock, 50 + 10 * random.uniform()))
             }
         }
         return inputs
@@ -56,7 +58,7 @@ struct SnapshotTests {
         let whole = try Harness()
         try whole.feed(inputs)
         let pieces = try Harness()
-        var random = Random(seed: seed &+ 100)
+        var random = SeededRandom(seed: seed &+ 100)
         try pieces.feed(inputs) { 1 + random.below(50) }
         #expect(whole.entries == pieces.entries, "seed \(seed)")
         #expect(whole.summaries.map(\.key) == pieces.summaries.map(\.key))
@@ -96,7 +98,7 @@ struct SnapshotTests {
         let harness = try Harness()
         try harness.feed(inputs)
         let frozen = harness.task.freeze()
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         var refused = 0
         for _ in 0..<150 {
             var damaged = StateWriter()

@@ -3,23 +3,6 @@ import StageKit
 import TwinCore
 import Twins
 
-/// SplitMix64: a reproducible source for tests.
-struct Random {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-        return z ^ z >> 31
-    }
-
-    mutating func unit() -> Double { Double(next() >> 11) / 9_007_199_254_740_992 }
-    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
-}
-
 /// One input entry, with names as text.
 struct Input {
     var kind: EntryKind
@@ -83,7 +66,9 @@ final class Harness {
     private var previous = Sequence.none
     private var sequence = Sequence.none
 
-    init(_ settings: TwinSettings = TwinSettings(), restoring frozen: StateWriter? = nil, like other: Harness? = nil)
+    init(
+        _ settings: TwinSettings = TwinSettings(), restoring frozen: StateWriter? = nil, like other: Harness? = nil
+    )
         throws
     {
         let id = TaskID(stage: .twinUpdater, inbox: .observations, epoch: 1, partition: 1)

@@ -1,5 +1,6 @@
 import Messages
 import StageKit
+import TestKit
 import Testing
 import TwinCore
 
@@ -116,9 +117,9 @@ struct TwinStageTests {
     @Test("answers a retrain request with distrust, and trusts again later")
     func retraining() throws {
         let harness = try Harness()
-        var random = Random(seed: 3)
-        try harness.feed((0..<500).map { .sample("web", "rps", t0 + Double($0) * 60, 100 + random.unit()) })
-        try harness.feed((500..<520).map { .sample("web", "rps", t0 + Double($0) * 60, 300 + random.unit()) })
+        var random = SeededRandom(seed: 3)
+        try harness.feed((0..<500).map { .sample("web", "rps", t0 + Double($0) * 60, 100 + random.uniform()) })
+        try harness.feed((500..<520).map { .sample("web", "rps", t0 + Double($0) * 60, 300 + random.uniform()) })
         harness.forget()
         try harness.feed([
             Input(kind: .retrain, code: DriftKind.level.code, resource: "web", object: "rps", seconds: t0 + 500 * 60)
@@ -128,7 +129,7 @@ struct TwinStageTests {
         // The next minute is known at once; that the half hour is different too shows when half hours have passed.
         #expect((harness.forecasts[0].mean(0) - 300).magnitude < 5)
         #expect(harness.summaries.last?.json?.contains(#""distrusted":true"#) == true)
-        try harness.feed((520..<800).map { .sample("web", "rps", t0 + Double($0) * 60, 300 + random.unit()) })
+        try harness.feed((520..<800).map { .sample("web", "rps", t0 + Double($0) * 60, 300 + random.uniform()) })
         #expect((try #require(harness.forecasts.last).mean(3) - 300).magnitude < 5)
         #expect(ForecastCode(raw: harness.forecasts[harness.forecasts.count - 1].code).isDistrusted == false)
         #expect(harness.summaries.contains { $0.json?.contains(#""distrusted":false"#) == true })

@@ -1,24 +1,12 @@
+import TestKit
 import Testing
 
 @testable import Views
 
-/// Small numbers from a seed.
-struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-}
-
 /// The bounded containers against naive ones.
 @Suite struct LedgerTests {
     @Test(arguments: 1...40) func aRingHoldsTheLastElementsInOrder(seed: UInt64) {
-        var random = Seeded(state: seed)
+        var random = SeededRandom(seed: seed)
         let limit = Int.random(in: 1...9, using: &random)
         var ring = Ring<Int>(elementsMax: limit)
         var naive: [Int] = []
@@ -33,7 +21,7 @@ struct Seeded: RandomNumberGenerator {
     }
 
     @Test(arguments: 1...40) func aLedgerPagesAsANaiveListDoes(seed: UInt64) {
-        var random = Seeded(state: seed)
+        var random = SeededRandom(seed: seed)
         let limit = Int.random(in: 1...12, using: &random)
         var ledger = Ledger<Int>(recordsMax: limit)
         var naive: [(id: String, value: Int)] = []

@@ -1,5 +1,6 @@
 import Messages
 import StageKit
+import TestKit
 import Testing
 import TwinCore
 
@@ -60,7 +61,7 @@ import TwinCore
     }
 
     @Test(arguments: 1...20) func repeatsAndLatecomersChangeNothing(seed: UInt64) {
-        var random = Seeded(state: seed)
+        var random = SeededRandom(seed: seed)
         var plain = SeriesView(metric: "m", limits: limits())
         var noisy = SeriesView(metric: "m", limits: limits())
         for minute in 0..<100 {

@@ -2,96 +2,43 @@ import Messages
 import StageKit
 import TwinCore
 
-/// A small seeded generator (SplitMix64) with the distributions that the tests need.
-struct SeededRandom {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed &* 0x9e37_79b9_7f4a_7c15 &+ 1 }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-        return z ^ z >> 31
-    }
-
-    /// In 0..<1.
-    mutating func uniform() -> Double { Double(next() >> 11) / 9_007_199_254_740_992 }
-
-    mutating func below(_ count: Int) -> Int { Int(next() % UInt64(count)) }
-
-    /// Standard normal, by the polar method (Marsaglia): no tables, only a logarithm and a root.
-    mutating func normal() -> Double {
-        while true {
-            let a = 2 * uniform() - 1
-            let b = 2 * uniform() - 1
-            let square = a * a + b * b
-            if square > 0 && square < 1 { return a * (-2 * naturalLogarithm(square) / square).squareRoot() }
-        }
-    }
-
-    /// Student t.
-    mutating func student(_ degrees: Int) -> Double {
-        let top = normal()
-        var squares = 0.0
-        for _ in 0..<degrees {
-            let x = normal()
-            squares += x * x
-        }
-        return top / (squares / Double(degrees)).squareRoot()
-    }
-}
-
-/// ln x for x > 0: exponent, and the series of artanh for the significand.
-func naturalLogarithm(_ x: Double) -> Double {
-    let significand = x.significand
-    let t = (significand - 1) / (significand + 1)
-    let square = t * t
-    var term = t
-    var sum = 0.0
-    var odd = 1.0
-    for _ in 0..<30 {
-        sum += term / odd
-        term *= square
-        odd += 2
-    }
-    return 2 * sum + Double(x.exponent) * 0.693_147_180_559_945_3
-}
-
 /// An entry with names and numbers of its own, as tests make and compare them.
-struct TestEntry: Equatable {
-    var kind: EntryKind
-    var code: UInt32 = 0
-    var resource = ""
-    var object = ""
-    var time: Int64 = 0
-    var value = 0.0
-    var numbers: [Float] = []
-    var text = ""
+package struct TestEntry: Equatable {
+    package var kind: EntryKind
+    package var code: UInt32 = 0
+    package var resource = ""
+    package var object = ""
+    package var time: Int64 = 0
+    package var value = 0.0
+    package var numbers: [Float] = []
+    package var text = ""
 
-    static func forecast(
-        _ resource: String, _ metric: String = "rps", time: Int64, value: Double, residual: Float, samples: Float,
-        quality: DataQuality = .fresh, distrusted: Bool = false, young: Bool = false
-    ) -> TestEntry {
-        TestEntry(
-            kind: .forecast,
-            code: ForecastCode(quality: quality, role: .demand, isDistrusted: distrusted, isYoung: young).raw,
-            resource: resource, object: metric, time: time, value: value,
-            numbers: [residual, residual, 60, 0, .nan, samples, .nan])
+    package init(
+        kind: EntryKind, code: UInt32 = 0, resource: String = "", object: String = "", time: Int64 = 0,
+        value: Double = 0,
+        numbers: [Float] = [], text: String = ""
+    ) {
+        self.kind = kind
+        self.code = code
+        self.resource = resource
+        self.object = object
+        self.time = time
+        self.value = value
+        self.numbers = numbers
+        self.text = text
     }
 }
 
 /// Cuts entries into frames as one sender would.
-struct TestSender {
-    let task: TaskID
+package struct TestSender {
+    package let task: TaskID
     private let names = NameTable(namesMax: 100_000)
     private var previous = Sequence.none
     private var offset: Int64 = 0
 
-    init(task: TaskID) { self.task = task }
+    package init(task: TaskID) { self.task = task }
 
-    mutating func frame(_ entries: [TestEntry], heartbeat: EventTime? = nil) -> [UInt8] {
+    package mutating func frame(_ entries: [TestEntry], heartbeat: EventTime? = nil) -> [UInt8] {
         var writer = FrameWriter()
         for entry in entries {
             let sequence = Sequence(offset: offset, index: 0)
@@ -116,7 +63,7 @@ struct TestSender {
     }
 
     /// Frames cut so that the entries of a kind in one frame have equally many numbers, at most `most` entries each.
-    mutating func frames(_ entries: [TestEntry], most: (Int) -> Int) -> [[UInt8]] {
+    package mutating func frames(_ entries: [TestEntry], most: (Int) -> Int) -> [[UInt8]] {
         var frames: [[UInt8]] = []
         var open: [TestEntry] = []
         var limit = most(0)
@@ -135,13 +82,18 @@ struct TestSender {
 }
 
 /// Runs a stage as the worker does and collects what it writes.
-final class TestRun<S: Stage & ~Copyable> {
-    let task: FrameTask<S>
+package final class TestRun<S: Stage & ~Copyable> {
+    package let task: FrameTask<S>
     private var offset: Int64 = 0
-    private(set) var json: [(topic: TopicName, partition: Int32, key: String, text: String)] = []
-    private(set) var entries: [(topic: TopicName, partition: Int32, entry: TestEntry)] = []
+    /// Frames to other partitions of the inbox, as they would be produced.
+    package var outgoing: [(partition: Int32, bytes: [UInt8])] = []
+    /// Documents for those outside.
+    package private(set) var json: [(topic: TopicName, partition: Int32, key: String, text: String)] = []
+    package private(set) var entries: [(topic: TopicName, partition: Int32, entry: TestEntry)] = []
 
-    init(_ setting: TaskSetting, settings: S.Settings, from writer: StateWriter? = nil, offset: Int64 = 0) throws {
+    package init(
+        _ setting: TaskSetting, settings: S.Settings, from writer: StateWriter? = nil, offset: Int64 = 0
+    ) throws {
         guard let writer else {
             task = try FrameTask(setting, settings: settings)
             return
@@ -150,7 +102,7 @@ final class TestRun<S: Stage & ~Copyable> {
         task = try Self.restored(setting, settings: settings, sections: writer.flattened)
     }
 
-    static func restored(
+    package static func restored(
         _ setting: TaskSetting, settings: S.Settings, sections: [(tag: UInt32, bytes: [UInt8])]
     ) throws -> FrameTask<S> {
         let joined = sections.flatMap(\.bytes)
@@ -158,17 +110,19 @@ final class TestRun<S: Stage & ~Copyable> {
             var start = 0
             var parts: [(tag: UInt32, bytes: UnsafeRawBufferPointer)] = []
             for section in sections {
-                parts.append((
-                    section.tag, UnsafeRawBufferPointer(rebasing: all[start..<(start + section.bytes.count)])))
+                parts.append(
+                    (
+                        section.tag, UnsafeRawBufferPointer(rebasing: all[start..<(start + section.bytes.count)])
+                    ))
                 start += section.bytes.count
             }
             return try FrameTask<S>(setting, settings: settings, restoring: StateReader(sections: parts))
         }
     }
 
-    var nextOffset: Int64 { offset }
+    package var nextOffset: Int64 { offset }
 
-    func receive(_ frames: [[UInt8]]) throws {
+    package func receive(_ frames: [[UInt8]]) throws {
         for frame in frames {
             try frame.withUnsafeBytes {
                 try task.receive(InboxRecord(offset: offset, key: nil, value: $0), muted: false)
@@ -183,11 +137,14 @@ final class TestRun<S: Stage & ~Copyable> {
         for record in task.emitter.takeOutgoing() {
             guard let value = record.value else { continue }
             if record.topic == .drift || record.topic == .deadletters {
-                json.append((
-                    record.topic, record.partition, String(decoding: record.key ?? [], as: UTF8.self),
-                    String(decoding: value, as: UTF8.self)))
+                json.append(
+                    (
+                        record.topic, record.partition, String(decoding: record.key ?? [], as: UTF8.self),
+                        String(decoding: value, as: UTF8.self)
+                    ))
                 continue
             }
+            if record.topic == .forecasts { outgoing.append((record.partition, value)) }
             let reader = FrameReader()
             value.withUnsafeBytes { bytes in
                 guard (try? reader.decode(bytes)) != nil else { return }
@@ -209,5 +166,5 @@ final class TestRun<S: Stage & ~Copyable> {
             text: String(decoding: entry.text, as: UTF8.self))
     }
 
-    func counter(_ name: String) -> UInt64 { task.stageCounters.first { $0.name == name }?.value ?? 0 }
+    package func counter(_ name: String) -> UInt64 { task.stageCounters.first { $0.name == name }?.value ?? 0 }
 }
