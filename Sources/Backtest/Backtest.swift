@@ -192,7 +192,7 @@ extension Backtest {
             moved.end = event.end.advanced(byMilliseconds: shift)
             var writer = JSONWriter()
             moved.write(into: &writer)
-            writer.bytes.withUnsafeBytes { text in
+            writer.withBytes { text in
                 feeder.emit(
                     Entry(kind: .event, object: id, time: moved.start, value: moved.uplift, text: text),
                     to: .observations)
@@ -269,7 +269,7 @@ extension Backtest {
         writer.endObject()
         let cluster = resource.tags.first { $0.key == "cluster" }?.value
         let locality = cluster.flatMap { series.names.intern($0) } ?? 0
-        writer.bytes.withUnsafeBytes { text in
+        writer.withBytes { text in
             feeder.emit(
                 Entry(kind: .tags, resource: name, object: locality, time: time, text: text), to: .observations)
         }

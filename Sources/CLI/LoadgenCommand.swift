@@ -137,7 +137,7 @@ struct LoadGenerator {
 
     private let options: LoadgenCommand
     private var fleet: FleetGenerator
-    private var open: [(writer: JSONWriter, samples: Int)]
+    private let open: [OpenRecord]
     private var result = LoadResult()
     private let start = Usage.now
     /// Event time of the first round, where it does not follow the clock; milliseconds.
@@ -147,7 +147,7 @@ struct LoadGenerator {
         self.options = options
         fleet = FleetGenerator(
             resources: options.resources, metrics: options.metrics, localities: options.localities, seed: options.seed)
-        open = Array(repeating: (JSONWriter(capacityBytes: 1_024), 0), count: partitions)
+        open = (0..<partitions).map { _ in OpenRecord() }
         let rounds = Double(options.count ?? 0) / Double(options.resources * options.metrics)
         eventStart = Self.now - Int64(rounds * (options.eventStep ?? 0) * 1_000)
     }
@@ -205,9 +205,9 @@ struct LoadGenerator {
     private mutating func close(_ partition: Int, _ producer: inout Producer, _ topic: Producer.Topic) throws {
         if options.batch > 1 { open[partition].writer.endArray() }
         result.records += 1
-        result.bytes += open[partition].writer.bytes.count
+        result.bytes += open[partition].writer.byteCount
         var failure: KafkaError?
-        open[partition].writer.bytes.withUnsafeBytes { value in
+        open[partition].writer.withBytes { value in
             do throws(KafkaError) {
                 try producer.produce(
                     to: topic, partition: Int32(partition), key: nil, value: value,

@@ -82,7 +82,7 @@ struct TailCommand: ParsableCommand {
 }
 
 /// Turns records into lines.
-struct RecordPrinter {
+struct RecordPrinter: ~Copyable {
     let topic: String
     let isJSON: Bool
     let resource: String?

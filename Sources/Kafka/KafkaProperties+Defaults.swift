@@ -54,7 +54,7 @@ extension KafkaProperties {
         fixed("enable.gapless.guarantee", "true", "a lost message is fatal at once, before a later one is written"),
         fixed("delivery.report.only.error", "true", "acknowledged records cost nothing; only failures are reported"),
         preset("compression.type", "lz4", "cheaper than none on both sides; zstd costs us more and the broker less"),
-        preset("linger.ms", "5", "the flush before a commit ends the wait; this fills batches in between"),
+        preset("linger.ms", "50", "the flush before a commit ends the wait; until then, few large batches cost less"),
         preset("queue.buffering.max.messages", "1000000", "the bytes bound the queue, not the number"),
         preset("queue.buffering.max.kbytes", "65536", "the bound on bytes not yet acknowledged"),
     ]

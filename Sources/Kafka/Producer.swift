@@ -8,7 +8,7 @@ import Synchronization
 package struct Producer: ~Copyable {
     /// A topic that was looked up once; an index into the producer that made it.
     package struct Topic: Sendable, Hashable {
-        fileprivate let index: Int
+        let index: Int
     }
 
     var handle: ClientHandle
@@ -39,14 +39,14 @@ package struct Producer: ~Copyable {
         let target = topics[topic.index]
         while true {
             let result = rd_kafka_produce(
-                target.handle, partition, RD_KAFKA_MSG_F_COPY, UnsafeMutableRawPointer(mutating: Self.start(of: value)),
+                target.handle, partition, RD_KAFKA_MSG_F_COPY, Self.start(of: value),
                 value?.count ?? 0, Self.start(of: key), key?.count ?? 0, nil)
             if result == 0 { return }
             let code = rd_kafka_last_error()
             guard code == RD_KAFKA_RESP_ERR__QUEUE_FULL, !deadline.hasPassed else {
                 throw failure(code, doing: "producing to \(target.name)[\(partition)]")
             }
-            rd_kafka_poll(handle.client, min(deadline.remainingMilliseconds, 10))
+            serve(forMilliseconds: min(deadline.remainingMilliseconds, 10))
         }
     }
 
@@ -68,10 +68,10 @@ package struct Producer: ~Copyable {
         arguments[2].vtype = RD_KAFKA_VTYPE_MSGFLAGS
         arguments[2].u.i = RD_KAFKA_MSG_F_COPY
         arguments[3].vtype = RD_KAFKA_VTYPE_VALUE
-        arguments[3].u.mem.ptr = UnsafeMutableRawPointer(mutating: Self.start(of: value))
+        arguments[3].u.mem.ptr = Self.start(of: value)
         arguments[3].u.mem.size = value?.count ?? 0
         arguments[4].vtype = RD_KAFKA_VTYPE_KEY
-        arguments[4].u.mem.ptr = UnsafeMutableRawPointer(mutating: Self.start(of: key))
+        arguments[4].u.mem.ptr = Self.start(of: key)
         arguments[4].u.mem.size = key?.count ?? 0
         while true {
             // A copy for each attempt, since on success, and on success only, librdkafka owns what it was given.
@@ -93,7 +93,14 @@ package struct Producer: ~Copyable {
     }
 
     /// Serves callbacks without waiting: keeps fatal errors and connection state fresh between flushes.
-    package func serve() { rd_kafka_poll(handle.client, 0) }
+    package func serve() { serve(forMilliseconds: 0) }
+
+    /// Serves callbacks and waits for the first as long.
+    func serve(forMilliseconds wait: Int32) { rd_kafka_poll(handle.client, wait) }
+
+    func handle(of topic: Topic) -> OpaquePointer { topics[topic.index].handle }
+
+    func name(of topic: Topic) -> String { topics[topic.index].name }
 
     /// Records queued or on the way, not yet acknowledged.
     package var outstanding: Int { Int(rd_kafka_outq_len(handle.client)) }
@@ -105,9 +112,10 @@ package struct Producer: ~Copyable {
     package var connectionError: KafkaError? { handle.context.contents.withLock { $0.lastError } }
 
     /// An address that is not null: librdkafka reads a null one as "no key", "tombstone".
-    private static func start(of bytes: UnsafeRawBufferPointer?) -> UnsafeRawPointer? {
+    /// librdkafka's calls ask for a mutable one, and copy.
+    static func start(of bytes: UnsafeRawBufferPointer?) -> UnsafeMutableRawPointer? {
         guard let bytes else { return nil }
-        return bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1)
+        return UnsafeMutableRawPointer(mutating: bytes.baseAddress) ?? UnsafeMutableRawPointer(bitPattern: 1)
     }
 
     func failure(_ code: rd_kafka_resp_err_t, doing: String) -> KafkaError {

@@ -1,8 +1,8 @@
 /// An append-only run of bytes in memory of its own, reused from frame to frame. Grows by doubling, outside the steady
-/// state; `removeAll` keeps the memory.
-package struct ByteBuffer: ~Copyable {
+/// state; `removeAll` keeps the memory. Safe to send: the memory has this one owner.
+package struct ByteBuffer: ~Copyable, @unchecked Sendable {
     @usableFromInline var base: UnsafeMutableRawPointer
-    @usableFromInline var capacity: Int
+    @usableFromInline package private(set) var capacity: Int
     /// Bytes written so far.
     @usableFromInline package private(set) var count: Int
 
@@ -53,6 +53,26 @@ package struct ByteBuffer: ~Copyable {
         count &+= source.count
     }
 
+    /// Room for so many bytes behind the last one, to be written by hand and taken over by `fill`.
+    @inline(__always)
+    mutating func room(for bytes: Int) -> RawCursor {
+        reserve(bytes)
+        return RawCursor(position: base + count)
+    }
+
+    /// Takes over what was written into room of this buffer, up to the cursor.
+    @inline(__always)
+    mutating func fill(to cursor: RawCursor) {
+        count = UnsafeRawPointer(cursor.position) - UnsafeRawPointer(base)
+        precondition(count <= capacity, "more was written than was asked for")
+    }
+
+    /// Drops everything behind the first `kept` bytes.
+    package mutating func cut(to kept: Int) {
+        precondition(kept >= 0 && kept <= count, "beyond what has been written")
+        count = kept
+    }
+
     /// A base-128 varint, as Protobuf writes it.
     package mutating func appendVarint(_ value: UInt64) {
         reserve(10)
@@ -77,6 +97,44 @@ package struct ByteBuffer: ~Copyable {
         reserve(MemoryLayout<T>.size)
         base.storeBytes(of: value, toByteOffset: count, as: T.self)
         count &+= MemoryLayout<T>.size
+    }
+}
+
+/// Where the next byte goes in room that was reserved beforehand. It checks nothing: who writes has counted.
+struct RawCursor: BitwiseCopyable {
+    var position: UnsafeMutableRawPointer
+
+    @inline(__always)
+    mutating func put(_ byte: UInt8) {
+        position.storeBytes(of: byte, as: UInt8.self)
+        position += 1
+    }
+
+    /// Copies short texts in two overlapping words, without a call.
+    @inline(__always)
+    mutating func put(_ source: UnsafeRawPointer, count: Int) {
+        if count >= 8, count <= 16 {
+            copyEnds(source, count, as: UInt64.self)
+        } else if count >= 4, count < 8 {
+            copyEnds(source, count, as: UInt32.self)
+        } else if count >= 2, count < 4 {
+            copyEnds(source, count, as: UInt16.self)
+        } else {
+            position.copyMemory(from: source, byteCount: count)
+        }
+        position += count
+    }
+
+    @inline(__always)
+    private func copyEnds<Word: FixedWidthInteger & BitwiseCopyable>(
+        _ source: UnsafeRawPointer, _ count: Int, as word: Word.Type
+    ) {
+        let last = count &- MemoryLayout<Word>.size
+        let ends = (
+            source.loadUnaligned(as: Word.self), source.loadUnaligned(fromByteOffset: last, as: Word.self)
+        )
+        position.storeBytes(of: ends.0, as: Word.self)
+        position.storeBytes(of: ends.1, toByteOffset: last, as: Word.self)
     }
 }
 

@@ -104,7 +104,7 @@ extension NormalizerCore {
         json.key("cancelled")
         json.bool(event.isCancelled)
         json.endObject()
-        json.bytes.withUnsafeBytes { text in
+        json.withBytes { text in
             let entry = Entry(
                 kind: .event, object: id, time: event.start, value: event.isCancelled ? 0 : event.uplift, text: text)
             switch route {
@@ -161,7 +161,7 @@ extension NormalizerCore {
             json.string(outcome.reason)
         }
         json.endObject()
-        json.bytes.withUnsafeBytes { text in
+        json.withBytes { text in
             let entry = Entry(
                 kind: .outcome, code: OutcomeCode(status: outcome.status, isUnrouted: route == .all).raw,
                 resource: resource, time: outcome.time, value: outcome.readyReplicas.map { Double($0) } ?? .nan,

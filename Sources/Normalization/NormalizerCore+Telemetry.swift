@@ -232,7 +232,7 @@ extension NormalizerCore {
             }
         }
         json.endObject()
-        json.bytes.withUnsafeBytes { text in
+        json.withBytes { text in
             out.emit(
                 Entry(kind: .tags, resource: cell.resource, object: cell.locality, time: time, text: text),
                 to: .observations, partition: home)

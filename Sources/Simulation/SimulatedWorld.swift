@@ -111,8 +111,8 @@ package final class SimulatedWorld: WorkerWorld {
 
     // MARK: producing
 
-    package func produce(_ records: [OutgoingRecord]) throws(WorldError) {
-        queued += records
+    package func produce(_ records: borrowing Outbox) throws(WorldError) {
+        records.forEach { queued.append(OutgoingRecord($0)) }
         // The client sends in the background: some of it is in the log long before the flush.
         while !queued.isEmpty && hub.random.chance(0.3) { append(queued.removeFirst()) }
     }

@@ -4,26 +4,6 @@ import TaskLoop
 import TwinCore
 import Worker
 
-/// Any stage's task behind one type, so that one simulation holds all five stages.
-package final class AnyTask: TaskLogic {
-    package let base: any TaskLogic
-
-    package init(_ base: any TaskLogic) { self.base = base }
-
-    package var emitter: Emitter { base.emitter }
-    package func receive(_ record: InboxRecord, muted: Bool) throws(TaskFault) {
-        try base.receive(record, muted: muted)
-    }
-    package func heartbeat(isCaughtUp: Bool, wallClock: EventTime?) {
-        base.heartbeat(isCaughtUp: isCaughtUp, wallClock: wallClock)
-    }
-    package var isSourceOfTime: Bool { base.isSourceOfTime }
-    package func freeze() -> StateWriter { base.freeze() }
-    package var watermark: EventTime? { base.watermark }
-    package var stageCounters: [StageCounter] { base.stageCounters }
-    package var upstream: Senders? { base.upstream }
-}
-
 /// What a simulation needs to know of the pipeline.
 package struct SimulatedPipeline {
     package var layout: TopicLayout
@@ -113,7 +93,7 @@ package final class Simulation {
         }
     }
 
-    typealias SimulatedWorker = Worker<AnyTask, SimulatedWorld>
+    typealias SimulatedWorker = Worker<SimulatedWorld>
 
     package let hub: SimulationHub
     let settings: Settings
@@ -156,11 +136,11 @@ package final class Simulation {
         loop.rebuildsMax = .max
         loop.heartbeatIntervalMilliseconds = settings.heartbeatIntervalMilliseconds
         let pipeline = self.pipeline
-        let factory = TaskFactory<AnyTask>(
+        let factory = TaskFactory(
             stage: stage, incarnation: incarnation, fingerprint: 7, rebuildFromStart: rebuilds,
             acceptsGaps: settings.acceptsGaps
-        ) { (task, reader) throws(StateError) -> AnyTask in
-            AnyTask(try pipeline.makeTask(task, incarnation: incarnation, rebuilds: rebuilds, restoring: reader))
+        ) { (task, reader) throws(StateError) in
+            try pipeline.makeTask(task, incarnation: incarnation, rebuilds: rebuilds, restoring: reader)
         }
         workers.append(Worker(settings: loop, factory: factory, world: world))
         hub.group(stage, incarnation).join(nextID)

@@ -18,24 +18,6 @@ package struct TopicLayout: Sendable, Equatable {
     }
 }
 
-/// One record on its way to the broker.
-package struct OutgoingRecord: Sendable {
-    package let topic: TopicName
-    package let partition: Int32
-    package let key: [UInt8]?
-    /// Nil is a tombstone.
-    package let value: [UInt8]?
-
-    package init(topic: TopicName, partition: Int32, key: [UInt8]?, value: [UInt8]?) {
-        self.topic = topic
-        self.partition = partition
-        self.key = key
-        self.value = value
-    }
-
-    package var byteCount: Int { (key?.count ?? 0) + (value?.count ?? 0) + 64 }
-}
-
 /// What became of the entries that a task wrote and refused; counted in plain integers, published by the shell.
 package struct EmitterCounters: Sendable, BitwiseCopyable {
     package var entries: UInt64 = 0
@@ -58,9 +40,9 @@ package final class Emitter {
     package let limits: Limits
     @exclusivity(unchecked) package private(set) var counters = EmitterCounters()
     /// Records that are cut and wait for the loop to produce them.
-    @exclusivity(unchecked) package private(set) var outgoing: [OutgoingRecord] = []
-    /// Bytes in `outgoing` and in open frames.
-    @exclusivity(unchecked) package private(set) var pendingBytes = 0
+    @exclusivity(unchecked) private var outbox = Outbox()
+    /// Bytes in open frames.
+    @exclusivity(unchecked) private var openBytes = 0
     /// True while the task replays: numbers advance, nothing is written.
     @exclusivity(unchecked) package private(set) var isMuted = false
 
@@ -84,7 +66,6 @@ package final class Emitter {
     @exclusivity(unchecked) private var chains: [Chain] = []
     private let writers: UnsafeMutablePointer<FrameWriter>
     @exclusivity(unchecked) private var inputOffset: Int64 = -1
-    private var json = JSONScratch()
 
     package init(
         task: TaskID, incarnation: UInt64, layout: TopicLayout, outputs: [TopicName], names: NameTable,
@@ -146,7 +127,7 @@ package final class Emitter {
         let names = self.names
         writer.pointee.append(entry, sequence: sequence, previous: previous) { names.bytes(of: $0) }
         let after = writer.pointee.byteCount
-        pendingBytes &+= after &- before
+        openBytes &+= after &- before
         if after >= limits.frameBytesMax { cut(stream, topic, partition, nil) }
     }
 
@@ -165,16 +146,10 @@ package final class Emitter {
         let (sequence, _) = number(stream(topic, partition))
         counters.entries &+= 1
         if isMuted { return sequence }
-        json.writer.removeAll(keepingCapacity: true)
-        body(&json.writer, sequence)
-        guard json.writer.bytes.count <= limits.recordBytesMax else {
-            refuse(json.writer.bytes, for: topic, sequence)
-            return sequence
+        let refused = outbox.append(topic, partition, key: names.bytes(of: key), bytesMax: limits.recordBytesMax) {
+            body(&$0, sequence)
         }
-        counters.records &+= 1
-        push(OutgoingRecord(
-            topic: topic, partition: partition, key: key == 0 ? nil : [UInt8](names.bytes(of: key)),
-            value: json.writer.bytes))
+        if let refused { refuse(refused, for: topic, sequence) } else { counters.records &+= 1 }
         return sequence
     }
 
@@ -184,7 +159,7 @@ package final class Emitter {
         counters.entries &+= 1
         if isMuted { return }
         counters.records &+= 1
-        push(OutgoingRecord(topic: topic, partition: partition, key: [UInt8](names.bytes(of: key)), value: nil))
+        outbox.appendTombstone(topic, partition, key: names.bytes(of: key))
     }
 
     /// Id of an entry for the outside: task and number, without incarnation, so that a repeat is the same.
@@ -206,32 +181,29 @@ package final class Emitter {
     private func refuse(_ bytes: [UInt8], for topic: TopicName, _ sequence: Sequence) {
         counters.oversize &+= 1
         counters.deadLetters &+= 1
-        json.writer.removeAll(keepingCapacity: true)
+        counters.records &+= 1
         bytes.withUnsafeBytes { value in
             let letter = DeadLetter(
                 topic: task.inbox, partition: task.partition, offset: sequence.offset, key: nil, value: value,
                 reason: "record of \(bytes.count) bytes for \(topic.text) is larger than \(limits.recordBytesMax)")
-            letter.write(into: &json.writer, id: id(sequence) + "-\(topic.text)", task: task)
+            _ = outbox.append(
+                .deadletters, task.partition % layout[.deadletters], key: names.bytes(of: 0), bytesMax: .max
+            ) {
+                letter.write(into: &$0, id: id(sequence) + "-\(topic.text)", task: task)
+            }
         }
-        counters.records &+= 1
-        push(OutgoingRecord(
-            topic: .deadletters, partition: task.partition % layout[.deadletters], key: nil, value: json.writer.bytes))
-    }
-
-    private func push(_ record: OutgoingRecord) {
-        outgoing.append(record)
-        pendingBytes &+= record.byteCount
     }
 
     private func cut(_ stream: Int, _ topic: TopicName, _ partition: Int32, _ heartbeat: Heartbeat?) {
         let writer = writers + stream
         if writer.pointee.count == 0 && heartbeat == nil { return }
-        pendingBytes &-= writer.pointee.count == 0 ? 0 : writer.pointee.byteCount &- Self.emptyFrameBytes
-        let bytes = writer.pointee.finish(
-            sender: task, incarnation: incarnation, heartbeat: heartbeat, lastSent: chains[stream].last,
-            settled: chains[stream].settled)
+        openBytes &-= writer.pointee.count == 0 ? 0 : writer.pointee.byteCount &- Self.emptyFrameBytes
         counters.frames &+= 1
-        push(OutgoingRecord(topic: topic, partition: partition, key: nil, value: bytes))
+        outbox.append(topic, partition) { buffer in
+            writer.pointee.finish(
+                sender: task, incarnation: incarnation, heartbeat: heartbeat, lastSent: chains[stream].last,
+                settled: chains[stream].settled, into: &buffer)
+        }
     }
 
     private static let emptyFrameBytes = 64
@@ -251,15 +223,22 @@ package final class Emitter {
         }
     }
 
-    /// Hands the waiting records to the loop.
+    /// Bytes that are cut, and those in open frames.
+    package var pendingBytes: Int { outbox.byteCount &+ openBytes }
+
+    /// True while something is cut.
+    package var hasOutgoing: Bool { outbox.count > 0 }
+
+    /// Hands the waiting records over and forgets them, whatever comes of it: they have left the task.
+    package func drain<E: Error>(_ body: (borrowing Outbox) throws(E) -> Void) throws(E) {
+        defer { outbox.removeAll() }
+        try body(outbox)
+    }
+
+    /// Takes copies of the waiting records.
     package func takeOutgoing() -> [OutgoingRecord] {
-        var taken: [OutgoingRecord] = []
-        swap(&taken, &outgoing)
-        pendingBytes = 0
-        for index in 0..<chains.count where writers[index].count > 0 {
-            pendingBytes += writers[index].byteCount - Self.emptyFrameBytes
-        }
-        return taken
+        defer { outbox.removeAll() }
+        return outbox.copies
     }
 
     private static let tag = sectionTag("emit")
@@ -285,9 +264,4 @@ package final class Emitter {
             chains[index].settled = chains[index].last
         }
     }
-}
-
-/// The reused buffer for JSON records.
-private struct JSONScratch {
-    var writer = JSONWriter()
 }

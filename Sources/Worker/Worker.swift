@@ -5,7 +5,7 @@ import TaskLoop
 import TwinCore
 
 /// How a worker's tasks are made.
-package struct TaskFactory<Logic: TaskLogic> {
+package struct TaskFactory {
     package let stage: StageName
     package let incarnation: UInt64
     /// Of the logic and the configuration that change outputs.
@@ -17,12 +17,12 @@ package struct TaskFactory<Logic: TaskLogic> {
     package let schemaVersion: UInt32
     /// The topic's epoch, from the configuration.
     package let epoch: (TopicName) -> UInt16
-    package let make: (TaskID, StateReader?) throws(StateError) -> Logic
+    package let make: (TaskID, StateReader?) throws(StateError) -> any TaskLogic
 
     package init(
         stage: StageName, incarnation: UInt64, fingerprint: UInt64, rebuildFromStart: Bool = false,
         acceptsGaps: Bool = false, schemaVersion: UInt32 = 1, epoch: @escaping (TopicName) -> UInt16 = { _ in 1 },
-        make: @escaping (TaskID, StateReader?) throws(StateError) -> Logic
+        make: @escaping (TaskID, StateReader?) throws(StateError) -> any TaskLogic
     ) {
         self.stage = stage
         self.incarnation = incarnation
@@ -42,13 +42,13 @@ package struct TaskFactory<Logic: TaskLogic> {
 
 /// Does what the loop says: joins tasks, log and snapshots. One action a step, so that a simulation can stop it between
 /// any two of them.
-package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
+package final class Worker<World: WorkerWorld> {
     @exclusivity(unchecked) package private(set) var loop: TaskLoop
     package let world: World
-    private let factory: TaskFactory<Logic>
-    @exclusivity(unchecked) private var tasks: [(id: TopicPartition, logic: Logic)] = []
+    private let factory: TaskFactory
+    @exclusivity(unchecked) private var tasks: [(id: TopicPartition, logic: any TaskLogic)] = []
     /// Tasks of partitions that were let go at a commit; they resume if the partition comes back where they stand.
-    private var suspended: [(id: TopicPartition, logic: Logic, next: Int64, since: Int64)] = []
+    private var suspended: [(id: TopicPartition, logic: any TaskLogic, next: Int64, since: Int64)] = []
     /// How long they are kept: longer than a rebalance, or than a neighbour takes to restart.
     private static var suspendedMillisecondsMax: Int64 { 120_000 }
     @exclusivity(unchecked) private var recent = 0
@@ -59,14 +59,14 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
     /// Records folded, counted for status.
     @exclusivity(unchecked) package private(set) var recordsFolded: UInt64 = 0
 
-    package init(settings: LoopSettings, factory: TaskFactory<Logic>, world: World) {
+    package init(settings: LoopSettings, factory: TaskFactory, world: World) {
         loop = TaskLoop(settings: settings)
         self.factory = factory
         self.world = world
     }
 
     /// The running tasks, by partition in order of assignment.
-    package var runningTasks: [(id: TopicPartition, logic: Logic)] { tasks }
+    package var runningTasks: [(id: TopicPartition, logic: any TaskLogic)] { tasks }
 
     /// Asks the worker to commit what is pending and leave.
     package func requestStop() { loop.requestStop() }
@@ -179,7 +179,7 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
         try world.record(fault.acceptance, in: partition)
     }
 
-    private func task(_ partition: TopicPartition) -> Logic? {
+    private func task(_ partition: TopicPartition) -> (any TaskLogic)? {
         if recent < tasks.count, tasks[recent].id == partition { return tasks[recent].logic }
         guard let found = tasks.firstIndex(where: { $0.id == partition }) else { return nil }
         recent = found
@@ -189,7 +189,7 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
     private func produceWaiting(above limit: Int) throws(WorldError) {
         guard outputBytesPending > limit else { return }
         for (_, logic) in tasks where logic.emitter.pendingBytes > limit {
-            try world.produce(logic.emitter.takeOutgoing())
+            try logic.emitter.drain { (records) throws(WorldError) in try world.produce(records) }
         }
         countPending()
     }
@@ -199,8 +199,8 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
     private func flush(_ timeout: Int64) throws(WorldError) {
         for (_, logic) in tasks {
             logic.emitter.cutAll()
-            let records = logic.emitter.takeOutgoing()
-            if !records.isEmpty { try world.produce(records) }
+            guard logic.emitter.hasOutgoing else { continue }
+            try logic.emitter.drain { (records) throws(WorldError) in try world.produce(records) }
         }
         countPending()
         try world.flush(timeoutMilliseconds: timeout)
@@ -283,9 +283,9 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
 
     private func start(_ partition: TopicPartition, _ id: TaskID, _ snapshot: SnapshotReader?) throws(WorldError) {
         do {
-            let logic: Logic
+            let logic: any TaskLogic
             if let snapshot {
-                logic = try snapshot.withSections { (reader) throws(StateError) -> Logic in
+                logic = try snapshot.withSections { (reader) throws(StateError) -> any TaskLogic in
                     try self.factory.make(id, reader)
                 }
             } else {
@@ -300,7 +300,7 @@ package final class Worker<Logic: TaskLogic, World: WorkerWorld> {
         }
     }
 
-    private func install(_ partition: TopicPartition, _ logic: Logic) {
+    private func install(_ partition: TopicPartition, _ logic: any TaskLogic) {
         tasks.removeAll { $0.id == partition }
         tasks.append((partition, logic))
         recent = 0

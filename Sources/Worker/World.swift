@@ -55,8 +55,8 @@ package protocol WorkerWorld: AnyObject {
     func assign(_ starts: [StartOffset]) throws(WorldError)
     func release(_ partitions: [TopicPartition]) throws(WorldError)
 
-    /// Queues records; may block while queues are full.
-    func produce(_ records: [OutgoingRecord]) throws(WorldError)
+    /// Queues records, whose bytes are borrowed for the time of the call; may block while queues are full.
+    func produce(_ records: borrowing Outbox) throws(WorldError)
     /// Writes the acceptance of a gap into an inbox itself.
     func record(_ acceptance: [UInt8], in inbox: TopicPartition) throws(WorldError)
     /// Returns once every record since the last flush is acknowledged, or throws.
@@ -77,7 +77,7 @@ package protocol WorkerWorld: AnyObject {
 extension WorkerWorld {
     /// The acceptance goes out like any other record.
     package func record(_ acceptance: [UInt8], in inbox: TopicPartition) throws(WorldError) {
-        try produce([OutgoingRecord(topic: inbox.topic, partition: inbox.partition, key: nil, value: acceptance)])
+        try produce(Outbox(inbox.topic, inbox.partition, value: acceptance))
     }
 }
 

@@ -13,24 +13,6 @@ import TwinCore
 
 @testable import CLI
 
-/// A running stage behind one type.
-struct RunningStage: Sendable {
-    let board: StatusBoard
-    let run: @Sendable () async throws -> Void
-    let stop: @Sendable () -> Void
-}
-
-/// Makes services of stages.
-struct ServiceMaker: StageVisitor {
-    func visit<Logic: TaskLogic & SendableMetatype>(
-        _ definition: StageDefinition<Logic>, _ configuration: RuntimeConfiguration
-    ) throws -> RunningStage {
-        let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let service = StageService(definition, configuration, log: log)
-        return RunningStage(board: service.board, run: { try await service.run() }, stop: { service.requestStop() })
-    }
-}
-
 /// A broker with the pipeline's topics, and the pipeline run over a recorded feed.
 struct RecordedPipeline {
     let broker: BrokerOptions
@@ -49,14 +31,16 @@ struct RecordedPipeline {
     /// Feeds twice, runs all five stages until they have taken all of it, and stops them.
     mutating func record(rounds: Int) async throws {
         let stages = try StageName.allCases.map { stage in
-            try StageCatalogue.visit(
+            let (definition, configuration) = try StageCatalogue.stage(
                 stage,
                 arguments: [
                     "--namespace", broker.namespace, "--partitions", "2", "--clock", "event",
                     "--snapshots-url", "file://\(directory)", "--loop-snapshot-interval-milliseconds", "20",
                     "--snapshots-generations-kept", "900",
                     "--loop-commit-interval-milliseconds", "50",
-                ] + broker.arguments, environment: [:], ServiceMaker())
+                ] + broker.arguments, environment: [:])
+            return StageService(
+                definition, configuration, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         }
         let running = stages.map { stage in Task { try await stage.run() } }
         let start = Int64(Date().timeIntervalSince1970 * 1_000) - Int64(rounds) * 120_000
@@ -67,7 +51,7 @@ struct RecordedPipeline {
         try await Task.sleep(for: .milliseconds(50))
         try feed(&fleet, rounds: rounds..<(2 * rounds), start: start)
         try await settle(stages)
-        for stage in stages { stage.stop() }
+        for stage in stages { stage.requestStop() }
         for task in running { try await task.value }
     }
 
@@ -105,7 +89,7 @@ struct RecordedPipeline {
     }
 
     /// Waits until nothing moves any more and nobody is behind.
-    private func settle(_ stages: [RunningStage]) async throws {
+    private func settle(_ stages: [StageService]) async throws {
         let end = Date().addingTimeInterval(60)
         var last: [UInt64] = []
         var calm = 0

@@ -19,7 +19,7 @@ struct AlarmTests {
 
     /// A stage that runs with its health server while `body` provokes it.
     private func running(
-        _ stand: Stand, _ more: [String] = [], _ body: (StageService<EchoTask>, HealthServer) async throws -> Void
+        _ stand: Stand, _ more: [String] = [], _ body: (StageService, HealthServer) async throws -> Void
     ) async throws {
         let service = try stand.service(more)
         let server = try HealthServer(service.board, at: ListenAddress(host: "127.0.0.1", port: 0))
@@ -33,7 +33,7 @@ struct AlarmTests {
 
     /// Waits for the alarm, and looks for it everywhere where an operator would.
     private func expect(
-        _ kind: Alarm.Kind, naming words: String, _ service: StageService<EchoTask>, _ server: HealthServer
+        _ kind: Alarm.Kind, naming words: String, _ service: StageService, _ server: HealthServer
     ) async throws {
         try await wait("the alarm \(kind.rawValue)") { service.board.current.alarms.contains { $0.kind == kind } }
         let detail = service.board.current.alarms.first { $0.kind == kind }?.detail ?? ""
@@ -49,7 +49,7 @@ struct AlarmTests {
         }
     }
 
-    private func expectEnd(_ kind: Alarm.Kind, _ service: StageService<EchoTask>) async throws {
+    private func expectEnd(_ kind: Alarm.Kind, _ service: StageService) async throws {
         try await wait("the end of \(kind.rawValue)") {
             !service.board.current.alarms.contains { $0.kind == kind }
         }

@@ -82,8 +82,8 @@ struct EchoStage: Stage, ~Copyable {
 typealias EchoTask = FrameTask<EchoStage>
 
 /// The echo stage as the shell runs it.
-func echo(factor: Double = 1_000) -> StageDefinition<EchoTask> {
-    StageDefinition<EchoTask>.frames(EchoStage.self, settings: EchoStage.Settings(factor: factor)) { settings, digest in
+func echo(factor: Double = 1_000) -> StageDefinition {
+    StageDefinition.frames(EchoStage.self, settings: EchoStage.Settings(factor: factor)) { settings, digest in
         digest.combine(settings.factor.bitPattern)
     }
 }

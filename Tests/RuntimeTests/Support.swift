@@ -42,7 +42,7 @@ final class Stand: Sendable {
             ] + more)
     }
 
-    func service(_ more: [String] = []) throws -> StageService<EchoTask> {
+    func service(_ more: [String] = []) throws -> StageService {
         StageService(echo(), try configuration(more), log: quietLog())
     }
 }
@@ -249,7 +249,7 @@ func wait(_ what: Comment, _ isDone: () -> Bool) async throws {
 }
 
 /// Waits until every task of the only worker has a durable snapshot. A snapshot is due at a commit, so input must come.
-func waitForSnapshots(_ service: StageService<EchoTask>, _ sender: Sender, atLeast offset: Int64 = 1) async throws {
+func waitForSnapshots(_ service: StageService, _ sender: Sender, atLeast offset: Int64 = 1) async throws {
     let end = monotonicMilliseconds() + patienceMilliseconds
     while monotonicMilliseconds() < end {
         let tasks = service.board.current.tasks

@@ -40,7 +40,7 @@ struct ThroughputTests {
             if let failure { throw failure }
         }
         try producer.flush(timeoutMilliseconds: 10_000)
-        let definition = StageDefinition<IdleTask>(stage: .twinUpdater, inboxes: [.observations], outputs: []) {
+        let definition = StageDefinition(stage: .twinUpdater, inboxes: [.observations], outputs: []) {
             configuration in
             TaskFactory(stage: .twinUpdater, incarnation: 1, fingerprint: 1) { task, _ in
                 IdleTask(configuration.taskSetting(task))
@@ -51,8 +51,8 @@ struct ThroughputTests {
     }
 
     /// Runs a worker on this thread until a partition is committed to `offset`.
-    private func measure<Logic: TaskLogic & SendableMetatype>(
-        _ definition: StageDefinition<Logic>, _ stand: Stand, offset: Int64, units: Int, _ unit: String
+    private func measure(
+        _ definition: StageDefinition, _ stand: Stand, offset: Int64, units: Int, _ unit: String
     ) async throws -> String {
         let configuration = try stand.configuration()
         let store = try SnapshotStores.open(configuration)

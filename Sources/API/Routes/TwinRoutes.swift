@@ -71,30 +71,24 @@ enum TwinRoutes {
         if let moment = try call.query.time("at") { return try past(resource, moment, services) }
         var writer = JSONWriter(capacityBytes: 4_096)
         writer.beginObject()
-        let decision = services.store.withTwin(resource) { twin -> (writer: JSONWriter, decision: String?) in
-            var writer = writer
+        let decision = services.store.withTwin(resource) { twin -> String? in
             twin.writeLine(into: &writer, horizonSeconds: TwinJSON.horizonSecondsDefault)
             twin.writeModel(into: &writer)
-            return (writer, twin.decision?.id)
+            return twin.decision?.id
         }
         guard let decision else { throw .notFound("twin '\(resource)'") }
-        writer = decision.writer
         writer.member(
-            "decision",
-            json: decision.decision.flatMap { id in services.store.ledger.withLock { $0.decisions[id: id]?.text } })
+            "decision", json: decision.flatMap { id in services.store.ledger.withLock { $0.decisions[id: id]?.text } })
         writeRecent(resource, services, into: &writer)
         writer.endObject()
         return Reply(.bytes(writer.bytes))
     }
 
     private static func past(_ resource: String, _ moment: EventTime, _ services: Services) throws(Problem) -> Reply {
-        let text = services.store.withTwin(resource) { twin -> JSONWriter in
-            var writer = JSONWriter(capacityBytes: 4_096)
-            writer.beginObject()
-            twin.writeAsOf(moment, into: &writer)
-            return writer
-        }
-        guard var writer = text else { throw .notFound("twin '\(resource)'") }
+        var writer = JSONWriter(capacityBytes: 4_096)
+        writer.beginObject()
+        let known: Void? = services.store.withTwin(resource) { $0.writeAsOf(moment, into: &writer) }
+        guard known != nil else { throw .notFound("twin '\(resource)'") }
         let decision = services.store.ledger.withLock { ledger in
             ledger.decisions.page(before: nil, limit: 1) {
                 $0.subject == resource && $0.kind == "decision" && $0.time <= moment

@@ -81,7 +81,7 @@ struct YAMLFile {
     func write(
         _ node: Node, into writer: inout JSONWriter, names: [String], isName: Bool = false, depth: Int = 0
     ) throws(BacktestError) {
-        guard depth < 16, writer.bytes.count < 1_048_576 else {
+        guard depth < 16, writer.byteCount < 1_048_576 else {
             throw fault("nested too deeply, or too long", at: node)
         }
         if node.mapping != nil {

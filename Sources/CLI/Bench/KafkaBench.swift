@@ -93,7 +93,9 @@ struct KafkaBench {
 
     /// Runs a stage over all that is in its inbox.
     func run(_ stage: StageName) throws -> Cost {
-        try StageCatalogue.visit(stage, arguments: arguments(run: 1), environment: [:], StageRun(inboxes: nil))
+        let (definition, configuration) = try StageCatalogue.stage(
+            stage, arguments: arguments(run: 1), environment: [:])
+        return try measure(definition, configuration)
     }
 
     /// Runs the peer job over telemetry.
@@ -104,7 +106,7 @@ struct KafkaBench {
                 stage: .normalizer,
                 arguments: arguments(run: incarnation) + ["--incarnation", "\(incarnation)"])
         } catch { throw ToolError(error.reason, hint: error.hint) }
-        let definition = StageDefinition<PeerJobTask>(
+        let definition = StageDefinition(
             stage: .normalizer, inboxes: [.telemetry], outputs: [PeerJobTask.output]
         ) { configuration in
             TaskFactory(
@@ -113,25 +115,19 @@ struct KafkaBench {
                     try PeerJobTask(configuration.taskSetting(task), restoring: reader)
                 })
         }
-        return try StageRun(inboxes: nil).visit(definition, configuration)
+        return try measure(definition, configuration)
     }
-}
 
-/// Runs a worker until it has read everything, and measures from its first record on.
-private struct StageRun: StageVisitor {
     private static let secondsMax = 900.0
 
-    let inboxes: [TopicName]?
-
-    func visit<Logic: TaskLogic & SendableMetatype>(
-        _ definition: StageDefinition<Logic>, _ configuration: RuntimeConfiguration
-    ) throws -> KafkaBench.Cost {
+    /// Runs a worker until it has read everything, and measures from its first record on.
+    private func measure(_ definition: StageDefinition, _ configuration: RuntimeConfiguration) throws -> Cost {
         let store: any SnapshotStore
         do {
             store = try SnapshotStores.open(configuration)
         } catch { throw ToolError(error.reason, hint: error.hint) }
         let log = Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() }
-        let world = try KafkaWorld(configuration, inboxes: inboxes ?? definition.inboxes, snapshots: store, log: log)
+        let world = try KafkaWorld(configuration, inboxes: definition.inboxes, snapshots: store, log: log)
         let worker = Worker(settings: configuration.loop, factory: definition.factory(configuration), world: world)
         let start = Usage.now
         var begin: Usage?

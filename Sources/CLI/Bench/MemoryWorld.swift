@@ -60,7 +60,7 @@ final class MemoryWorld: WorkerWorld {
         if let start = starts.first { position = start.offset }
     }
     func release(_ partitions: [TopicPartition]) throws(WorldError) {}
-    func produce(_ records: [OutgoingRecord]) throws(WorldError) {}
+    func produce(_ records: borrowing Outbox) throws(WorldError) {}
     func flush(timeoutMilliseconds: Int64) throws(WorldError) {}
     func commit(_ offsets: [StartOffset], timeoutMilliseconds: Int64) throws(WorldError) {
         if let offset = offsets.first?.offset { committedOffset = offset }

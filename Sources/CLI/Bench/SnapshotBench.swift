@@ -24,7 +24,7 @@ struct SnapshotBench {
         var series = 0
     }
 
-    private typealias TwinWorker = Worker<FrameTask<TwinStage>, MemoryWorld>
+    private typealias TwinWorker = Worker<MemoryWorld>
 
     let twins: Int
     let metricsPerTwin: Int
@@ -93,7 +93,7 @@ struct SnapshotBench {
         settings.resourcesMax = max(settings.resourcesMax, twins)
         settings.seriesMax = max(settings.seriesMax, twins * metricsPerTwin)
         let made = settings
-        let factory = TaskFactory<FrameTask<TwinStage>>(stage: .twinUpdater, incarnation: 1, fingerprint: 1) {
+        let factory = TaskFactory(stage: .twinUpdater, incarnation: 1, fingerprint: 1) {
             (task, reader) throws(StateError) in
             try FrameTask<TwinStage>(
                 TaskSetting(task: task, layout: TopicLayout(partitions: 1)), settings: made, restoring: reader)

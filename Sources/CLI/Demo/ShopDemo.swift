@@ -118,9 +118,9 @@ final class ShopDemo {
 
     /// Writes the records of some hours; returns how many samples they hold.
     private func history(until: Int64) throws -> Int {
-        var writers = (0..<partitions).map { _ in JSONWriter(capacityBytes: 40_000) }
+        let records = (0..<partitions).map { _ in OpenRecord() }
         var counts = [Int](repeating: 0, count: partitions)
-        for writer in writers.indices { writers[writer].beginArray() }
+        for record in records { record.writer.beginArray() }
         var samples = 0
         while fleet.time < until {
             try announce()
@@ -129,16 +129,16 @@ final class ShopDemo {
                 let place = Self.place(of: service)
                 ShopRecords.appendTelemetry(
                     service, requests: fleet.minuteMeans[index], ready: fleet.reactive.sets[index].ready,
-                    at: fleet.time, into: &writers[place])
+                    at: fleet.time, into: &records[place].writer)
                 counts[place] += 3
                 samples += 3
                 guard counts[place] >= Self.samplesPerRecord else { continue }
-                try send(&writers[place], to: place)
+                try send(&records[place].writer, to: place)
                 counts[place] = 0
             }
             if fleet.time % 3_600 == 0 { try sendInteractions() }
         }
-        for place in writers.indices where counts[place] > 0 { try send(&writers[place], to: place) }
+        for place in records.indices where counts[place] > 0 { try send(&records[place].writer, to: place) }
         return samples
     }
 

@@ -111,10 +111,10 @@ final class TraceDemo {
     private func sendNextMoment(isLive: Bool) throws {
         let before = time
         time = trace.samples[position].time
-        var writers = (0..<Int(DemoPipeline.partitions)).map { _ in JSONWriter(capacityBytes: 4_096) }
-        for place in writers.indices { writers[place].beginArray() }
+        let records = (0..<Int(DemoPipeline.partitions)).map { _ in OpenRecord() }
+        for record in records { record.writer.beginArray() }
         while position < trace.samples.count, trace.samples[position].time == time {
-            append(trace.samples[position], into: &writers)
+            append(trace.samples[position], into: records)
             position += 1
         }
         let limit = 5 * trace.stepSeconds
@@ -129,15 +129,15 @@ final class TraceDemo {
         for index in trace.resources.indices {
             let wanted = rules[index].decide(demand: demand[index], current: reactive.sets[index].ordered, at: time)
             reactive.order(index, wanted, at: time)
-            if demand[index] != nil { appendReplicas(index, into: &writers[trace.resources[index].place]) }
+            if demand[index] != nil { appendReplicas(index, into: &records[trace.resources[index].place].writer) }
         }
-        for place in writers.indices {
-            writers[place].endArray()
-            if writers[place].bytes.count > 2 { try bus.send(.telemetry, partition: place, writers[place].bytes) }
+        for (place, record) in records.enumerated() {
+            record.writer.endArray()
+            if record.writer.byteCount > 2 { try bus.send(.telemetry, partition: place, record.writer.bytes) }
         }
     }
 
-    private func append(_ sample: TraceData.Sample, into writers: inout [JSONWriter]) {
+    private func append(_ sample: TraceData.Sample, into records: [OpenRecord]) {
         let series = trace.series[Int(sample.series)]
         let resource = trace.resources[series.resource]
         let isLeading = resource.leading == Int(sample.series)
@@ -145,13 +145,14 @@ final class TraceDemo {
             demand[series.resource] = max(sample.value, 0)
             seen[series.resource] = sample.time
         }
-        begin(resource, series.metric, &writers[resource.place])
-        writers[resource.place].double(sample.value)
+        let record = records[resource.place]
+        begin(resource, series.metric, &record.writer)
+        record.writer.double(sample.value)
         if isLeading {
-            writers[resource.place].key("role")
-            writers[resource.place].string("demand")
+            record.writer.key("role")
+            record.writer.string("demand")
         }
-        writers[resource.place].endObject()
+        record.writer.endObject()
     }
 
     private func appendReplicas(_ index: Int, into writer: inout JSONWriter) {

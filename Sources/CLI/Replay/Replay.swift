@@ -206,7 +206,8 @@ struct Replay {
     private static func run(_ stage: StageName, _ arguments: [String], _ runner: ReplayRunner, _ board: ReplayBoard) {
         var failure: String?
         do {
-            try StageCatalogue.visit(stage, arguments: arguments, runner)
+            let (definition, configuration) = try StageCatalogue.stage(stage, arguments: arguments)
+            try runner.run(definition, configuration)
         } catch let error as ToolError {
             failure = error.hint.map { "\(error.reason)\nhint: \($0)" } ?? error.reason
         } catch {

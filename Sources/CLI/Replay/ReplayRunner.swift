@@ -42,7 +42,7 @@ final class ReplayBoard: Sendable {
 }
 
 /// Runs one stage of a replay on the calling thread, until its range is read, or it is told to stop.
-struct ReplayRunner: StageVisitor {
+struct ReplayRunner {
     let board: ReplayBoard
     /// How the inbox is called.
     let inboxNaming: TopicNaming
@@ -52,9 +52,7 @@ struct ReplayRunner: StageVisitor {
     /// Goes on with what an interrupted replay has left; without, nothing of an older one counts.
     let resumes: Bool
 
-    func visit<Logic: TaskLogic & SendableMetatype>(
-        _ definition: StageDefinition<Logic>, _ configuration: RuntimeConfiguration
-    ) throws {
+    func run(_ definition: StageDefinition, _ configuration: RuntimeConfiguration) throws {
         let own: any SnapshotStore
         do {
             own = try SnapshotStores.open(configuration)
@@ -87,7 +85,7 @@ struct ReplayRunner: StageVisitor {
         }
     }
 
-    private func publish<Logic>(_ worker: Worker<Logic, ReplayWorld>, _ world: ReplayWorld) {
+    private func publish(_ worker: Worker<ReplayWorld>, _ world: ReplayWorld) {
         let progress = world.progress
         let loop = worker.loop
         board.publish { state in

@@ -34,8 +34,7 @@ final class ReplayWorld: WorkerWorld {
     private var batch = RecordBatch(recordsMax: 10_000)
     private var cursor = 0
     private var eventCursor = 0
-    private var producer: Producer
-    private var topics: [TopicName: Producer.Topic] = [:]
+    private var output: OutputChannel
     private var hasAssigned = false
     /// Where reading stands; beyond the end of its range a partition is done.
     private var positions: [TopicPartition: Int64] = [:]
@@ -67,10 +66,10 @@ final class ReplayWorld: WorkerWorld {
         let consumer = try Consumer(
             properties: configuration.kafka, groupID: configuration.groupID,
             topics: inboxes.map { inboxNaming.topic($0) })
-        let producer = try Producer(properties: configuration.kafka)
+        let output = OutputChannel(try Producer(properties: configuration.kafka), naming: configuration.naming)
         self.writer = writer
         self.consumer = consumer
-        self.producer = producer
+        self.output = output
         refreshClock()
     }
 
@@ -129,7 +128,7 @@ final class ReplayWorld: WorkerWorld {
         do throws(KafkaError) {
             _ = try consumer.poll(into: &batch, timeoutMilliseconds: Int(clamping: timeoutMilliseconds))
         } catch { throw failed(error) }
-        producer.serve()
+        output.producer.serve()
         refreshClock()
     }
 
@@ -209,19 +208,10 @@ final class ReplayWorld: WorkerWorld {
     /// The recorded inbox is read as it stands, and never written to.
     func record(_ acceptance: [UInt8], in inbox: TopicPartition) {}
 
-    func produce(_ records: [OutgoingRecord]) throws(WorldError) {
+    func produce(_ records: borrowing Outbox) throws(WorldError) {
         let deadline = Deadline(milliseconds: Int(clamping: configuration.loop.flushTimeoutMilliseconds))
         do throws(KafkaError) {
-            for record in records {
-                let topic: Producer.Topic
-                if let known = topics[record.topic] {
-                    topic = known
-                } else {
-                    topic = try producer.topic(configuration.naming.topic(record.topic))
-                    topics[record.topic] = topic
-                }
-                try produce(record, topic, deadline)
-            }
+            try output.produce(records, deadline: deadline)
         } catch {
             // The records have left the emitter: nothing less than a recovery brings them back.
             let failure = failed(error)
@@ -231,28 +221,9 @@ final class ReplayWorld: WorkerWorld {
         refreshClock()
     }
 
-    private func produce(
-        _ record: OutgoingRecord, _ topic: Producer.Topic, _ deadline: Deadline
-    ) throws(KafkaError) {
-        func with(_ bytes: [UInt8]?, _ body: (UnsafeRawBufferPointer?) -> KafkaError?) -> KafkaError? {
-            guard let bytes else { return body(nil) }
-            return bytes.withUnsafeBytes { body($0) }
-        }
-        let failure = with(record.key) { key in
-            with(record.value) { value in
-                do throws(KafkaError) {
-                    try producer.produce(
-                        to: topic, partition: record.partition, key: key, value: value, deadline: deadline)
-                    return nil
-                } catch { return error }
-            }
-        }
-        if let failure { throw failure }
-    }
-
     func flush(timeoutMilliseconds: Int64) throws(WorldError) {
         do throws(KafkaError) {
-            try producer.flush(timeoutMilliseconds: Int(clamping: timeoutMilliseconds))
+            try output.producer.flush(timeoutMilliseconds: Int(clamping: timeoutMilliseconds))
         } catch { throw failed(error) }
         refreshClock()
     }
@@ -270,10 +241,10 @@ final class ReplayWorld: WorkerWorld {
     func rebuildProducer(afterMilliseconds wait: Int64) throws(WorldError) {
         usleep(UInt32(clamping: min(wait, 10_000) * 1_000))
         do throws(KafkaError) {
-            var fresh = try Producer(properties: configuration.kafka)
-            swap(&fresh, &producer)
-            topics = [:]
-            _ = fresh.purgeAndDestroy(deadline: Deadline(milliseconds: 5_000))
+            var fresh = OutputChannel(
+                try Producer(properties: configuration.kafka), naming: configuration.naming)
+            swap(&fresh, &output)
+            fresh.close(deadline: Deadline(milliseconds: 5_000))
         } catch { throw failed(error) }
         batch.clear()
         cursor = 0

@@ -252,17 +252,17 @@ package struct FrameWriter: ~Copyable {
         }
     }
 
-    /// Writes the frame's bytes and empties the writer; with no entries and no heartbeat there is nothing to write.
+    /// Appends the frame's bytes to `out` and empties the writer; with no entries and no heartbeat there is nothing to
+    /// write.
     /// - Parameters:
     ///   - lastSent: the last sequence to this destination. A pure heartbeat carries it as `previous`, so that even the
     ///     loss of a sender's last frame shows.
     ///   - settled: the last that was said before the sender began to speak.
     package mutating func finish(
         sender: TaskID, incarnation: UInt64, heartbeat: Heartbeat? = nil, lastSent: Sequence = .none,
-        settled: Sequence = .none
-    ) -> [UInt8] {
+        settled: Sequence = .none, into out: inout ByteBuffer
+    ) {
         if count == 0 { previous = lastSent }
-        var out = ByteBuffer(capacity: byteCount + 256)
         Self.encode(
             FrameHeader(
                 sender: sender, incarnation: incarnation, first: first, last: last, previous: previous,
@@ -284,6 +284,17 @@ package struct FrameWriter: ~Copyable {
             out.appendField(FrameField.heartbeat, scratch.bytes)
         }
         removeAll()
+    }
+
+    /// The frame's bytes by themselves.
+    package mutating func finish(
+        sender: TaskID, incarnation: UInt64, heartbeat: Heartbeat? = nil, lastSent: Sequence = .none,
+        settled: Sequence = .none
+    ) -> [UInt8] {
+        var out = ByteBuffer(capacity: byteCount + 256)
+        finish(
+            sender: sender, incarnation: incarnation, heartbeat: heartbeat, lastSent: lastSent, settled: settled,
+            into: &out)
         return [UInt8](out.bytes)
     }
 

@@ -106,11 +106,28 @@ package enum ISO8601 {
     package static let writable =
         EventTime(milliseconds: -62_167_219_200_000)...EventTime(milliseconds: 253_402_300_799_999)
 
+    private static let textBytesMax = 24
+
     /// Appends `2026-11-24T12:00:00Z`, with `.123` before the `Z` where the milliseconds are not zero. Returns false
     /// and appends nothing for a moment outside the years 0000 to 9999.
     @discardableResult
+    package static func write(_ time: EventTime, to output: inout ByteBuffer) -> Bool {
+        guard writable.contains(time) else { return false }
+        var target = output.room(for: textBytesMax)
+        write(time, to: &target)
+        output.fill(to: target)
+        return true
+    }
+
+    /// The same into an array.
+    @discardableResult
     package static func write(_ time: EventTime, to output: inout [UInt8]) -> Bool {
         guard writable.contains(time) else { return false }
+        RawCursor.append(to: &output, bytesMax: textBytesMax) { write(time, to: &$0) }
+        return true
+    }
+
+    private static func write(_ time: EventTime, to target: inout RawCursor) {
         let milliseconds = Int(time.milliseconds)
         let day = milliseconds >= 0 ? milliseconds / 86_400_000 : (milliseconds + 1) / 86_400_000 - 1
         let rest = milliseconds - day * 86_400_000
@@ -122,30 +139,23 @@ package enum ISO8601 {
         let marchMonth = (5 * dayOfYear + 2) / 153
         let month = marchMonth < 10 ? marchMonth + 3 : marchMonth - 9
         let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-        appendPair(year / 100, to: &output)
-        appendPair(year % 100, to: &output)
-        output.append(UInt8(ascii: "-"))
-        appendPair(month, to: &output)
-        output.append(UInt8(ascii: "-"))
-        appendPair(dayOfYear - (153 * marchMonth + 2) / 5 + 1, to: &output)
-        output.append(UInt8(ascii: "T"))
-        appendPair(rest / 3_600_000, to: &output)
-        output.append(UInt8(ascii: ":"))
-        appendPair(rest / 60_000 % 60, to: &output)
-        output.append(UInt8(ascii: ":"))
-        appendPair(rest / 1_000 % 60, to: &output)
+        target.put(pair: year / 100)
+        target.put(pair: year % 100)
+        target.put(UInt8(ascii: "-"))
+        target.put(pair: month)
+        target.put(UInt8(ascii: "-"))
+        target.put(pair: dayOfYear - (153 * marchMonth + 2) / 5 + 1)
+        target.put(UInt8(ascii: "T"))
+        target.put(pair: rest / 3_600_000)
+        target.put(UInt8(ascii: ":"))
+        target.put(pair: rest / 60_000 % 60)
+        target.put(UInt8(ascii: ":"))
+        target.put(pair: rest / 1_000 % 60)
         if rest % 1_000 != 0 {
-            output.append(UInt8(ascii: "."))
-            output.append(UInt8(0x30 + rest % 1_000 / 100))
-            appendPair(rest % 100, to: &output)
+            target.put(UInt8(ascii: "."))
+            target.put(UInt8(0x30 + rest % 1_000 / 100))
+            target.put(pair: rest % 100)
         }
-        output.append(UInt8(ascii: "Z"))
-        return true
-    }
-
-    @inline(__always)
-    private static func appendPair(_ value: Int, to output: inout [UInt8]) {
-        output.append(UInt8(truncatingIfNeeded: 0x30 + value / 10))
-        output.append(UInt8(truncatingIfNeeded: 0x30 + value % 10))
+        target.put(UInt8(ascii: "Z"))
     }
 }

@@ -16,7 +16,7 @@ package struct JSONString: Hashable, Sendable, BitwiseCopyable {
 /// Eight bytes at a time: `word` with the high bit set in each byte that ends the fast scan of a string. The lowest
 /// set bit is exact (borrows and carries only run upwards from a byte that is itself a hit).
 @inline(__always)
-private func stops(in word: UInt64) -> UInt64 {
+func stringStops(in word: UInt64) -> UInt64 {
     let ones: UInt64 = 0x0101_0101_0101_0101
     let quote = word ^ (ones &* 0x22)
     let backslash = word ^ (ones &* 0x5c)
@@ -39,7 +39,7 @@ extension JSONReader {
         var index = start
         // Every load below lies within the text, as `index + 8 <= end`.
         while index &+ 8 <= end {
-            let found = stops(in: bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+            let found = stringStops(in: bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self))
             if found == 0 {
                 index &+= 8
                 continue

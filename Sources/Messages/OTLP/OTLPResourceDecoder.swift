@@ -185,7 +185,7 @@ struct OTLPResourceDecoder: ~Copyable {
         }
         guard count > 0 else { return }
         let start = texts.count
-        writer.bytes.withUnsafeBytes { texts.append($0) }
+        writer.withBytes { texts.append($0) }
         identity.tags = start..<texts.count
         identity.tagCount = count
     }

@@ -3,17 +3,17 @@ import TwinCore
 import Worker
 
 /// A stage as the shell runs it: what it reads and writes, and how its tasks are made.
-package struct StageDefinition<Logic: TaskLogic & SendableMetatype>: Sendable {
+package struct StageDefinition: Sendable {
     package let stage: StageName
     package let inboxes: [TopicName]
     /// Without `deadletters`, which every stage writes.
     package let outputs: [TopicName]
     /// Makes the tasks' factory; called on the worker's thread.
-    package let factory: @Sendable (RuntimeConfiguration) -> TaskFactory<Logic>
+    package let factory: @Sendable (RuntimeConfiguration) -> TaskFactory
 
     package init(
         stage: StageName, inboxes: [TopicName], outputs: [TopicName],
-        factory: @escaping @Sendable (RuntimeConfiguration) -> TaskFactory<Logic>
+        factory: @escaping @Sendable (RuntimeConfiguration) -> TaskFactory
     ) {
         self.stage = stage
         self.inboxes = inboxes
@@ -31,8 +31,8 @@ extension StageDefinition {
     /// A stage over frames, with these settings.
     package static func frames<S: Stage & ~Copyable>(
         _ type: S.Type, settings: S.Settings, hash: @escaping @Sendable (S.Settings, inout Digest) -> Void
-    ) -> StageDefinition<FrameTask<S>> where Logic == FrameTask<S>, S: SendableMetatype {
-        StageDefinition<FrameTask<S>>(stage: S.name, inboxes: [S.inbox], outputs: S.outputs) { configuration in
+    ) -> StageDefinition where S: SendableMetatype {
+        StageDefinition(stage: S.name, inboxes: [S.inbox], outputs: S.outputs) { configuration in
             TaskFactory(
                 stage: S.name, incarnation: configuration.incarnation,
                 fingerprint: configuration.fingerprint(logicVersion: S.logicVersion) { hash(settings, &$0) },

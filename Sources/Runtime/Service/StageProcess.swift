@@ -16,14 +16,14 @@ package enum StageProcess {
     /// - Parameters:
     ///   - keys: those of the stage's own settings.
     ///   - definition: the stage as configured.
-    package static func main<Logic: TaskLogic & SendableMetatype>(
+    package static func main(
         _ stage: StageName, purpose: String, keys: [ConfigurationKey],
-        _ definition: (RuntimeConfiguration) throws(ConfigurationError) -> StageDefinition<Logic>
+        _ definition: (RuntimeConfiguration) throws(ConfigurationError) -> StageDefinition
     ) async -> Never {
         // A reader of our log that goes away must not end us.
         signal(SIGPIPE, SIG_IGN)
         let configuration: RuntimeConfiguration
-        let made: StageDefinition<Logic>
+        let made: StageDefinition
         do throws(ConfigurationError) {
             let sources = try ConfigurationSources(
                 keys: RuntimeKeys.all + keys, stage: stage.text, stages: StageName.allCases.map(\.text),
@@ -52,8 +52,8 @@ package enum StageProcess {
     }
 
     /// Runs a stage until a signal, a request or a failure; returns the exit code.
-    package static func run<Logic: TaskLogic & SendableMetatype>(
-        _ definition: StageDefinition<Logic>, _ configuration: RuntimeConfiguration, log: Logger
+    package static func run(
+        _ definition: StageDefinition, _ configuration: RuntimeConfiguration, log: Logger
     ) async -> Int32 {
         log.notice(
             "stage starts",

@@ -9,16 +9,16 @@ import Worker
 
 /// One stage as a service: a thread of its own runs the worker; shutting down gracefully asks the worker to commit and
 /// leave.
-package final class StageService<Logic: TaskLogic & SendableMetatype>: Service {
+package final class StageService: Service {
     package let configuration: RuntimeConfiguration
     /// What the worker last said about itself.
     package let board: StatusBoard
-    private let definition: StageDefinition<Logic>
+    private let definition: StageDefinition
     private let log: Logger
     private let stopping = Atomic<Bool>(false)
     private let crashing = Atomic<Bool>(false)
 
-    package init(_ definition: StageDefinition<Logic>, _ configuration: RuntimeConfiguration, log: Logger) {
+    package init(_ definition: StageDefinition, _ configuration: RuntimeConfiguration, log: Logger) {
         self.definition = definition
         self.configuration = configuration
         self.log = log

@@ -18,9 +18,9 @@ extension StageProcess {
     }
 }
 
-extension StageDefinition where Logic == NormalizerTask {
+extension StageDefinition {
     /// The normalizer with these settings.
-    package static func normalizer(_ settings: NormalizerSettings) -> StageDefinition<NormalizerTask> {
+    package static func normalizer(_ settings: NormalizerSettings) -> StageDefinition {
         StageDefinition(
             stage: .normalizer, inboxes: Topology.inboxes(of: .normalizer),
             outputs: Topology.outputs(of: .normalizer)

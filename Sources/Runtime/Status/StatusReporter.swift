@@ -36,12 +36,12 @@ struct StatusReporter {
         watch = AlarmWatch(silentSenderMilliseconds: configuration.silentSenderMilliseconds)
     }
 
-    mutating func publishIfDue<Logic>(_ worker: Worker<Logic, KafkaWorld>, _ world: KafkaWorld) {
+    mutating func publishIfDue(_ worker: Worker<KafkaWorld>, _ world: KafkaWorld) {
         guard world.nowMilliseconds - last >= Self.intervalMilliseconds else { return }
         publish(worker, world)
     }
 
-    mutating func publish<Logic>(_ worker: Worker<Logic, KafkaWorld>, _ world: KafkaWorld) {
+    mutating func publish(_ worker: Worker<KafkaWorld>, _ world: KafkaWorld) {
         let now = world.nowMilliseconds
         last = now
         drainSnapshots(world)
@@ -99,8 +99,8 @@ struct StatusReporter {
         }
     }
 
-    private func status<Logic: TaskLogic>(
-        _ state: TaskLoop.Partition, _ logic: Logic?, _ world: KafkaWorld
+    private func status(
+        _ state: TaskLoop.Partition, _ logic: (any TaskLogic)?, _ world: KafkaWorld
     ) -> TaskStatus {
         let task = TaskID(
             stage: configuration.stage, inbox: state.id.topic, epoch: configuration.epoch(of: state.id.topic),
@@ -161,9 +161,9 @@ extension KafkaWorld {
     /// What keeps the clients from every broker; nil while one answers.
     var connectionProblem: String? {
         guard consumer?.isEveryBrokerDown ?? false else { return nil }
-        return consumer?.connectionError?.reason ?? producer?.connectionError?.reason ?? "all brokers are down"
+        return consumer?.connectionError?.reason ?? output?.producer.connectionError?.reason ?? "all brokers are down"
     }
 
     /// librdkafka's log lines of both clients.
-    func drainLibraryLogs() -> [KafkaLogLine] { (consumer?.drainLogs() ?? []) + (producer?.drainLogs() ?? []) }
+    func drainLibraryLogs() -> [KafkaLogLine] { (consumer?.drainLogs() ?? []) + (output?.producer.drainLogs() ?? []) }
 }

@@ -7,14 +7,10 @@ import Worker
 extension KafkaWorld {
     /// Queues records. No failure here may pass as one of a single call: the records have left the emitter, so either
     /// the task is restored, or the worker stops.
-    package func produce(_ records: [OutgoingRecord]) throws(WorldError) {
+    package func produce(_ records: borrowing Outbox) throws(WorldError) {
         let deadline = Deadline(milliseconds: Int(clamping: configuration.loop.flushTimeoutMilliseconds))
-        var bytes = 0
         do throws(KafkaError) {
-            for record in records {
-                try produce(record, deadline: deadline)
-                bytes += record.byteCount
-            }
+            try output?.produce(records, deadline: deadline)
         } catch {
             let failure = failed(error)
             switch failure.disposition {
@@ -27,44 +23,17 @@ extension KafkaWorld {
             }
         }
         refreshClock()
-        count { statistics in
-            statistics.recordsProduced &+= UInt64(records.count)
-            statistics.bytesProduced &+= UInt64(bytes)
+        let (count, bytes) = (UInt64(records.count), UInt64(records.byteCount))
+        self.count { statistics in
+            statistics.recordsProduced &+= count
+            statistics.bytesProduced &+= bytes
         }
-    }
-
-    private func produce(_ record: OutgoingRecord, deadline: Deadline) throws(KafkaError) {
-        guard let handle = try handle(of: record.topic) else { return }
-        let failure = Self.withBytes(record.key) { key in
-            Self.withBytes(record.value) { value -> KafkaError? in
-                do throws(KafkaError) {
-                    try self.producer?.produce(
-                        to: handle, partition: record.partition, key: key, value: value, deadline: deadline)
-                    return nil
-                } catch { return error }
-            }
-        }
-        if let failure { throw failure }
-    }
-
-    private func handle(of topic: TopicName) throws(KafkaError) -> Producer.Topic? {
-        let index = Int(topic.rawValue)
-        if let handle = topicHandles[index] { return handle }
-        topicHandles[index] = try producer?.topic(configuration.naming.topic(topic))
-        return topicHandles[index]
-    }
-
-    private static func withBytes<Result>(
-        _ bytes: [UInt8]?, _ body: (UnsafeRawBufferPointer?) -> Result
-    ) -> Result {
-        guard let bytes else { return body(nil) }
-        return bytes.withUnsafeBytes { body($0) }
     }
 
     package func flush(timeoutMilliseconds: Int64) throws(WorldError) {
         let before = monotonicMilliseconds()
         do throws(KafkaError) {
-            try producer?.flush(timeoutMilliseconds: Int(clamping: timeoutMilliseconds))
+            try output?.producer.flush(timeoutMilliseconds: Int(clamping: timeoutMilliseconds))
         } catch { throw failed(error) }
         refreshClock()
         let taken = UInt64(max(nowMilliseconds - before, 0))

@@ -42,8 +42,7 @@ package final class KafkaWorld: WorkerWorld {
     private var eventCursor = 0
     private var waitingRebalance: Rebalance?
     private var assigned: [TopicPartition] = []
-    var producer: Producer?
-    var topicHandles: [Producer.Topic?] = []
+    var output: OutputChannel?
     private var clock: Int64 = monotonicMilliseconds()
     /// The last committed offset read for each partition: what a log's end is judged against.
     var committedRead: [TopicPartition: Int64] = [:]
@@ -74,10 +73,9 @@ package final class KafkaWorld: WorkerWorld {
             var consumer = try Consumer(properties: configuration.kafka, groupID: configuration.groupID, topics: names)
             try consumer.subscribe(names)
             self.consumer = consume consumer
-            producer = try Producer(properties: configuration.kafka)
+            output = OutputChannel(try Producer(properties: configuration.kafka), naming: configuration.naming)
         } catch { throw WorldError(error) }
         batch = RecordBatch(recordsMax: configuration.batchRecordsMax)
-        topicHandles = Array(repeating: nil, count: TopicName.allCases.count + 1)
     }
 
     // MARK: clocks
@@ -115,7 +113,7 @@ package final class KafkaWorld: WorkerWorld {
             let polled = try consumer?.poll(into: &batch, timeoutMilliseconds: wait)
             waitingRebalance = polled?.rebalance
         } catch { throw failed(error) }
-        producer?.serve()
+        output?.producer.serve()
         refreshClock()
         statistics.polls &+= 1
         if batch.count > 0 {
@@ -262,10 +260,9 @@ package final class KafkaWorld: WorkerWorld {
         sleepMilliseconds(afterMilliseconds, unless: isStopping)
         do throws(KafkaError) {
             let fresh = try Producer(properties: configuration.kafka)
-            let old = producer.take()
-            producer = consume fresh
-            topicHandles = Array(repeating: nil, count: TopicName.allCases.count + 1)
-            _ = old?.purgeAndDestroy(deadline: Deadline(milliseconds: 5_000))
+            let old = output.take()
+            output = OutputChannel(fresh, naming: configuration.naming)
+            old?.close(deadline: Deadline(milliseconds: 5_000))
         } catch { throw failed(error) }
         statistics.rebuilds &+= 1
         // What was fetched lies beyond what will be committed; recovery begins before it.
@@ -320,9 +317,9 @@ package final class KafkaWorld: WorkerWorld {
                 log.notice("consumer left without goodbye", metadata: ["kafka.outcome": "\(outcome)"])
             }
         }
-        if let producer = producer.take() {
+        if let output = output.take() {
             let left = max(500, Int(deadline.remainingMilliseconds))
-            _ = producer.purgeAndDestroy(deadline: Deadline(milliseconds: left))
+            output.close(deadline: Deadline(milliseconds: left))
         }
     }
 }
