@@ -8,7 +8,7 @@ struct BenchCommand: ParsableCommand {
     enum Subject: String, ExpressibleByArgument, CaseIterable {
         case normalizer, stages, forecast
         case peerJob = "peer-job"
-        case snapshot, allocations, all
+        case snapshot, memory, allocations, all
     }
 
     static let configuration = CommandConfiguration(
@@ -20,6 +20,7 @@ struct BenchCommand: ParsableCommand {
             forecast     the ensemble of a series: a step with five horizons asked for, a sample within a step
             peer-job     parse JSON, smooth each series (Holt), write JSON one for one, on the same runtime
             snapshot     100 000 twins in one task: pauses while a snapshot is taken, time to restore, memory
+            memory       the five stages as processes over a broker: their memory (needs --bootstrap)
             allocations  allocations per sample in the pure loops, in steady state
 
             Without --bootstrap everything runs in memory. With it, normalizer, stages and peer-job are also \
@@ -57,6 +58,9 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "Twins of the snapshot benchmark.")
     var twins = 100_000
 
+    @Option(help: ArgumentHelp("Series of the memory benchmark, one run for each number.", valueName: "number,…"))
+    var series = "10000,100000"
+
     @Flag(help: "Print JSON.")
     var json = false
 
@@ -66,7 +70,13 @@ struct BenchCommand: ParsableCommand {
         if !(1...100).contains(runs) { throw ValidationError("--runs is 1 to 100") }
         if !(20_000...1_000_000).contains(twins) { throw ValidationError("--twins is 20000 to 1000000") }
         if yardstick != nil, bootstrap == nil { throw ValidationError("--yardstick needs --bootstrap") }
+        if subject == .memory, bootstrap == nil { throw ValidationError("memory needs --bootstrap") }
+        if seriesCounts.isEmpty || seriesCounts.contains(where: { !(1_000...2_000_000).contains($0) }) {
+            throw ValidationError("--series is one number or more from 1000 to 2000000, with commas between")
+        }
     }
+
+    private var seriesCounts: [Int] { series.split(separator: ",").map { Int($0) ?? 0 } }
 
     private var broker: BrokerOptions {
         get throws {
@@ -91,6 +101,7 @@ struct BenchCommand: ParsableCommand {
             }
             if subject == .forecast || subject == .all { measureForecast(&report) }
             if subject == .snapshot || subject == .all { try measureSnapshot(&report) }
+            if subject == .memory || subject == .all && bootstrap != nil { try measureMemory(&report) }
             if subject == .allocations || subject == .all { try measureAllocations(&report) }
             print(json ? report.json : report.text)
         }
@@ -229,6 +240,25 @@ struct BenchCommand: ParsableCommand {
             "snapshot of \(last.series) series: \(last.contentBytes / 1_048_576) MiB, "
                 + "\(last.storedBytes / 1_048_576) MiB stored"
         )
+    }
+
+    private func measureMemory(_ report: inout BenchReport) throws {
+        let bar = ProgressBar("memory", isWanted: !json)
+        for series in seriesCounts {
+            let run = try MemoryBench(broker: try broker, series: series).run(bar)
+            let megabytes = { (bytes: Int) in Double(bytes) / 1e6 }
+            let name = "five processes, \(run.series) series"
+            report.add(
+                Measurement(
+                    "\(name), resident", "MB", [megabytes(run.residentBytes)], target: megabytes(run.boundBytes)))
+            report.add(Measurement("\(name), most", "MB", [megabytes(run.residentBytesMax)]))
+            report.add(
+                Measurement("\(name), CPU", "CPU-s/M samples", [run.cpuSeconds / Double(run.samples) * 1e6]))
+        }
+        bar.end()
+        report.notes.append(
+            "memory is bound by \(MemoryBench.bytesPerSeriesMax / 1_024) KiB a series and "
+                + "\(MemoryBench.baseBytesMax / 1_000_000) MB for the processes themselves")
     }
 
     private func measureAllocations(_ report: inout BenchReport) throws {

@@ -27,9 +27,12 @@ struct Measurement {
         return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
     }
 
+    /// Whether the median keeps within what is wanted, and by how much it does not; nil where nothing is wanted.
+    var isMet: Bool? { target.map { median <= $0 } }
+
     var verdict: String {
-        guard let target else { return "" }
-        return median <= target ? "met" : "MISSED"
+        guard let target, let isMet else { return "" }
+        return isMet ? "met" : "MISSED by \(Int((100 * (median / target - 1)).rounded(.up))) %"
     }
 }
 
@@ -51,6 +54,11 @@ struct BenchReport {
         }
         var lines = Topology.aligned(rows)
         lines.append("")
+        let verdicts = measurements.compactMap(\.isMet)
+        if !verdicts.isEmpty {
+            let met = verdicts.filter { $0 }.count
+            lines.append("\(met) of \(verdicts.count) bounds met, each by the median of its runs")
+        }
         lines.append(Usage.machine)
         #if DEBUG
             lines.append("NOTE: a debug build; only a release build says anything about speed (swift build -c release)")

@@ -89,7 +89,7 @@ final class DemoPipeline {
     // MARK: what is needed
 
     /// The stages stand beside this program.
-    private static func programs() throws -> (twinscale: String, stages: [String], server: String) {
+    static func programs() throws -> (twinscale: String, stages: [String], server: String) {
         guard let own = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") else {
             throw DemoError("cannot find out where this program is, so neither the stages beside it")
         }
