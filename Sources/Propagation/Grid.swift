@@ -42,18 +42,19 @@ struct Grid: Sendable {
     /// What a forecast expects as change relative to its present level: mean(h) / level − 1, on the grid. The level
     /// counts as at least a tenth of the largest mean, so that waking from near zero is large but not boundless.
     /// All zero where the level says nothing.
+    /// - Returns: with it, what the changes are relative to.
     func relativeChange(
         _ numbers: UnsafePointer<Float>, horizons: Int, level: Double, limit: Float
-    ) -> SIMD8<Float> {
+    ) -> (changes: SIMD8<Float>, base: Float) {
         var out = SIMD8<Float>()
         var top: Float = 0
         for horizon in 0..<horizons {
             let mean = numbers[ForecastNumbers.block(horizon) &+ 1]
-            guard mean.isFinite else { return out }
+            guard mean.isFinite else { return (out, 0) }
             top = max(top, mean)
         }
         let base = max(Float(level), top / 10)
-        guard level >= 0, base > 0, base.isFinite else { return out }
+        guard level >= 0, base > 0, base.isFinite else { return (out, 0) }
         var before: Float = 0
         var changeBefore: Float = 0
         var index = 0
@@ -73,7 +74,7 @@ struct Grid: Sendable {
             out[index] = changeBefore
             index &+= 1
         }
-        return out
+        return (out, base)
     }
 }
 

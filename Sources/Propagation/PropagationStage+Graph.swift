@@ -42,7 +42,7 @@ extension PropagationStage {
         learn(edge, entry, kind)
         let sourceCell = nodes.read(source)
         let isTargetHere = nodes.read(target).pointee.isHere == 1
-        if sourceCell.pointee.active != 0 {
+        if sourceCell.pointee.active != 0 || nodes.read(target).pointee.isAsleep {
             if isTargetHere {
                 for level in 1..<(hopsMax + 1) { enqueue(target, level: level) }
             } else if (isNew || hasMoved) && sourceCell.pointee.isHere == 1 && isForeign(partition) {
@@ -93,6 +93,7 @@ extension PropagationStage {
         let isMeasured = kind == EdgeCell.Kind.traffic
         let raw = entry.value.isFinite ? Float(min(max(entry.value, 0), 1e12)) : 1
         let value = isMeasured ? raw : min(raw, settings.declaredWeightMax)
+        if entry.time.milliseconds >= edge.pointee.seen { edge.pointee.latest = entry.value.isFinite ? raw : 0 }
         if edge.pointee.observations == 0 || !isMeasured || edge.pointee.kind != kind {
             edge.pointee.rate = value
             edge.pointee.kind = kind

@@ -29,7 +29,10 @@ extension PropagationStage {
         guard next != 0 else { return }
         counts.recomputations &+= 1
         var rates: Float = 0
+        var calls: Float = 0
         let now = clock.milliseconds
+        let seen = nodes.read(slot).pointee.past.minute
+        let isAsleep = nodes.read(slot).pointee.isAsleep
         let hops: UInt32 = (1 << UInt32(last)) &- (1 << UInt32(first &- 1))
         while next != 0 {
             let edge = edges.read(Int(next) &- 1)
@@ -38,15 +41,25 @@ extension PropagationStage {
             let age = isTraffic ? age(edge) : 0
             if age > settings.edgeExpirySeconds &* 1_000 { continue }
             if isTraffic { rates += edge.pointee.rate }
+            if isAsleep && isTraffic { calls += callsInVain(edge, slot) }
             let source = nodes.read(Int(edge.pointee.source))
-            if source.pointee.active & hops == 0 { continue }
-            let weight = weight(edge, age: age)
+            let lag = edge.pointee.lag.minutes
+            if source.pointee.active & hops == 0 && (lag == 0 || first > 1) { continue }
+            var weight = weight(edge, age: age)
+            if isAsleep { weight *= source.pointee.share }
             if weight == 0 { continue }
-            for hop in first..<(last &+ 1) where source.pointee.active & 1 << UInt32(hop &- 1) != 0 {
-                let expiry = source.pointee.expiry[hop &- 1]
+            for hop in first..<(last &+ 1) {
+                var expiry = source.pointee.expiry[hop &- 1]
+                var change = source.pointee.published[hop &- 1]
+                if source.pointee.active & 1 << UInt32(hop &- 1) == 0 || expiry <= now {
+                    guard hop == 1, lag > 0 else { continue }
+                    change = SIMD8()
+                    expiry = .min
+                }
+                if lag > 0 { (change, expiry) = delayed(change, expiry, source, by: edge, seen: seen) }
                 if expiry <= now { continue }
                 scratch.expiries[hop] = max(scratch.expiries[hop], expiry)
-                let part = source.pointee.published[hop &- 1] * weight
+                let part = change * weight
                 if isTraffic { scratch.traffic[hop] += part } else { scratch.changes[hop] += part }
             }
         }
@@ -57,6 +70,53 @@ extension PropagationStage {
             let most = SIMD8<Float>(repeating: settings.relativeChangeMax)
             scratch.changes[hop] = floored.replacing(with: most, where: floored .> most)
         }
+        if first == 1, calls > 0 { wake(slot, calls) }
+    }
+
+    /// What is still to come at the far end of an edge that takes its time: what the source has gone through since,
+    /// less what such comparisons are usually off by, and then what is expected of it.
+    ///
+    ///     x(h) = source(now + h − lag) / source(now − lag) − 1
+    private func delayed(
+        _ change: SIMD8<Float>, _ expiry: Int64, _ source: UnsafePointer<NodeCell>, by edge: UnsafePointer<EdgeCell>,
+        seen: Int64
+    ) -> (SIMD8<Float>, Int64) {
+        let minutes = edge.pointee.lag.minutes
+        let now = max(seen, source.pointee.past.minute)
+        let present = source.pointee.past.newest
+        let passed = source.pointee.past.level(in: now &- minutes)
+        let base = max(passed, present / 10)
+        guard base > 0 else { return (change, expiry) }
+        let slack = edge.pointee.lag.error
+        var total = SIMD8<Float>()
+        for index in 0..<grid.count {
+            let ahead = grid.seconds[index] - Float(minutes &* 60)
+            let then = source.pointee.past.level(in: now &+ Int64((min(ahead, 0) / 60).rounded(.down)))
+            let lived = then / base - 1
+            let believed = lived > 0 ? max(lived - slack, 0) : min(lived + slack, 0)
+            total[index] = ahead > 0 ? (1 + believed) * (1 + grid.value(change, at: ahead)) - 1 : believed
+        }
+        guard total != SIMD8() else { return (total, .min) }
+        let known = (source.pointee.past.minute &+ minutes) &* 60_000 &+ settings.influenceSeconds &* 1_000
+        return (total, max(expiry, known))
+    }
+
+    /// Calls to a resource that has no units to answer them, per second, as they were reported since.
+    private func callsInVain(_ edge: UnsafePointer<EdgeCell>, _ target: Int) -> Float {
+        let isOld = clock.milliseconds(since: EventTime(milliseconds: edge.pointee.seen))
+            > settings.influenceSeconds &* 1_000
+        return isOld || edge.pointee.seen <= nodes.read(target).pointee.asleepSince ? 0 : edge.pointee.latest
+    }
+
+    /// A resource without units is expected to be asked for what it is called for in vain, at least.
+    private mutating func wake(_ slot: Int, _ calls: Float) {
+        let usual = nodes.read(slot).pointee.usual.value
+        guard usual > 0 else { return }
+        let share = min(calls / usual, settings.relativeChangeMax)
+        scratch.changes[1] = larger(scratch.changes[1], SIMD8(repeating: share))
+        for index in grid.count..<8 { scratch.changes[1][index] = 0 }
+        let expiry = clock.advanced(byMilliseconds: settings.influenceSeconds &* 1_000).milliseconds
+        scratch.expiries[1] = max(scratch.expiries[1], expiry)
     }
 
     /// How long an edge has not been seen, milliseconds; 0 before the task knows the time.
@@ -82,7 +142,10 @@ extension PropagationStage {
         let cell = nodes.write(slot)
         let change = scratch.changes[hop]
         let hasMoved = exceeds(change - cell.pointee.published[hop], settings.epsilon)
-        if !hasMoved && cell.pointee.active & 1 << UInt32(hop) == 0 { return }
+        if !hasMoved && cell.pointee.active & 1 << UInt32(hop) == 0 {
+            if hop == 0, hasLeapt(cell) { tellAbroad(slot, time: time, into: out) }
+            return
+        }
         if hasMoved {
             cell.pointee.published[hop] = change
             setActive(cell, hop, change != SIMD8())
@@ -93,10 +156,37 @@ extension PropagationStage {
         let ahead = EventTime(milliseconds: expiry).milliseconds(since: time)
         let gained = EventTime(milliseconds: expiry).milliseconds(
             since: EventTime(milliseconds: cell.pointee.sentExpiry[hop]))
-        guard hasMoved || (gained > 0 && gained >= ahead / 3) else { return }
+        guard hasMoved || (gained > 0 && gained >= ahead / 3) else {
+            if hop == 0, hasLeapt(cell) { tellAbroad(slot, time: time, into: out) }
+            return
+        }
         cell.pointee.sentExpiry[hop] = cell.pointee.expiry[hop]
         cell.pointee.version[hop] = max(cell.pointee.version[hop], time.milliseconds)
+        if hop == 0 { cell.pointee.sentLevel = cell.pointee.past.newest }
         tellNeighbours(slot, hop: hop, into: out)
+    }
+
+    /// Whether the level is another one than other partitions were told.
+    private func hasLeapt(_ cell: UnsafeMutablePointer<NodeCell>) -> Bool {
+        let (told, now) = (cell.pointee.sentLevel, cell.pointee.past.newest)
+        return (now - told).magnitude > settings.refreshShare * max(told, now)
+    }
+
+    /// The level, to where targets of lagging edges may live; those that live here see it anyway.
+    private mutating func tellAbroad(_ slot: Int, time: EventTime, into out: Emitter) {
+        let cell = nodes.write(slot)
+        cell.pointee.sentLevel = cell.pointee.past.newest
+        cell.pointee.version[0] = max(cell.pointee.version[0], time.milliseconds)
+        cell.pointee.expiry[0] = max(cell.pointee.expiry[0], scratch.expiries[0])
+        scratch.sending &+= 1
+        var next = cell.pointee.firstOut
+        while next != 0 {
+            let edge = edges.read(Int(next) &- 1).pointee
+            next = edge.nextOut
+            guard isForeign(edge.partition), scratch.reached[Int(edge.partition)] != scratch.sending else { continue }
+            scratch.reached[Int(edge.partition)] = scratch.sending
+            send(slot, hop: 0, to: Int(edge.target), partition: edge.partition, into: out)
+        }
     }
 
     /// Puts the targets that live here to the next level, and sends one entry to each partition where others live.
@@ -128,13 +218,16 @@ extension PropagationStage {
         for index in 0..<grid.count {
             scratch.sent[index] = cell.pointee.published[hop][index]
         }
+        scratch.sent[grid.count] = cell.pointee.past.newest
+        scratch.sent[grid.count + 1] = cell.pointee.isAsleep ? cell.pointee.usual.value : cell.pointee.base
+        scratch.sent[grid.count + 2] = cell.pointee.usual.value
         counts.influencesSent &+= 1
         out.emit(
             Entry(
                 kind: .influence, code: UInt32(hop), resource: cell.pointee.name,
                 object: nodes.read(target).pointee.name, time: EventTime(milliseconds: cell.pointee.expiry[hop]),
                 value: Double(cell.pointee.version[hop]),
-                numbers: FloatSlice(start: UnsafeRawPointer(scratch.sent), count: grid.count)),
+                numbers: FloatSlice(start: UnsafeRawPointer(scratch.sent), count: influenceCount)),
             to: .forecasts, partition: partition)
     }
 

@@ -38,9 +38,10 @@ extension PropagationStage {
 
     /// The forecast, whose numbers are in `scratch.numbers`, with the influence in `scratch.total` added to mean and
     /// quantiles.
-    mutating func emitOutlook(_ entry: Entry, horizons: Int, feels: Bool, into out: Emitter) {
+    /// - Parameter felt: what the influence is relative to, where that is not the present level.
+    mutating func emitOutlook(_ entry: Entry, horizons: Int, feels: Bool, felt: Float = 0, into out: Emitter) {
         let numbers = scratch.numbers
-        let level = Float(entry.value)
+        let level = felt > 0 ? felt : Float(entry.value)
         let isFelt = feels && larger(scratch.total, SIMD8()) != SIMD8()
         for horizon in 0..<horizons {
             let block = ForecastNumbers.block(horizon)
@@ -90,12 +91,19 @@ extension PropagationStage {
             time: EventTime(milliseconds: cell.pointee.time), value: cell.pointee.level)
         let numbers = FloatSlice(start: UnsafeRawPointer(scratch.numbers), count: count)
         guard let horizons = ForecastNumbers.horizons(in: numbers, isOutlook: false) else { return }
-        emitOutlook(entry, horizons: horizons, feels: true, into: out)
+        emitOutlook(entry, horizons: horizons, feels: true, felt: usualIfAsleep(slot), into: out)
+    }
+
+    /// A resource without units has no level that anything could be relative to: its usual demand is.
+    func usualIfAsleep(_ slot: Int) -> Float {
+        let cell = nodes.read(slot)
+        return cell.pointee.isAsleep ? cell.pointee.usual.value : 0
     }
 
     /// Whether some mean of the outlook moves by more than the configured share of the level.
     private func isMaterial(_ slot: Int, _ forecast: UnsafePointer<ForecastCell>) -> Bool {
-        let level = Float(forecast.pointee.level)
+        let usual = usualIfAsleep(slot)
+        let level = usual > 0 ? usual : Float(forecast.pointee.level)
         guard level > 0, forecast.pointee.count >= UInt32(ForecastNumbers.headerCount) else { return false }
         let horizons = (Int(forecast.pointee.count) &- ForecastNumbers.headerCount) / ForecastNumbers.blockCount
         let shown = nodes.read(slot).pointee.shown

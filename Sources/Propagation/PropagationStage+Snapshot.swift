@@ -30,14 +30,14 @@ extension PropagationStage {
             guard isName(cell.name), nodeIndex.find(cell.name, 1) == nil, cell.metric == 0 || isName(cell.metric),
                 cell.locality == 0 || isName(cell.locality), Int(cell.forecast) <= forecasts.count,
                 cell.lastIn <= UInt32(edges.count), cell.lastOut <= UInt32(edges.count), cell.inCount >= 0,
-                cell.outCount >= 0
+                cell.outCount >= 0, cell.past.isSound
             else { throw .invalid("graph: an impossible resource") }
             nodeIndex.insert(cell.name, 1, slot)
         }
         for slot in 0..<edges.count {
             let cell = edges.read(slot).pointee
             guard Int(cell.source) < nodes.count, Int(cell.target) < nodes.count, cell.kind <= 2,
-                Int(cell.nextIn) <= edges.count, Int(cell.nextOut) <= edges.count,
+                Int(cell.nextIn) <= edges.count, Int(cell.nextOut) <= edges.count, cell.lag.isSound,
                 edgeIndex.find(cell.source + 1, cell.target + 1) == nil
             else { throw .invalid("graph: an impossible edge") }
             edgeIndex.insert(cell.source + 1, cell.target + 1, slot)

@@ -10,9 +10,20 @@ import TwinCore
 ///
 ///     x(0) of a resource = mean(h) / level − 1 of its own forecast, and nothing else
 ///     x(h+1) of a target = damping · ( Σ rate·confidence·x(h) / Σ rate  +  Σ declared weight · x(h) )
-///                          over its in-edges, in order of their first appearance
+///                          over its in-edges, in order of their first appearance.
 ///
-/// so traffic counts by its share of what the target receives. A value is told to the neighbours only when it moved by
+/// **Edges take their time.** How many minutes a change needs along an edge is learned from how both ends moved
+/// (`EdgeLag`). Along an edge with a lag, what the source has gone through and the target has not is felt as well:
+///
+///     x(h) = source(now + h − lag) / source(now − lag) − 1, less what such comparisons are usually off by
+///
+/// For that, other partitions are told a level whenever it has moved by a tenth.
+///
+/// **A resource without units** has no telemetry and so no level that anything could be relative to. Its influence is
+/// absolute: changes of its neighbours count as parts of their usual demand (`UsualLevel`), and make such a part of its
+/// own; and it is expected to be asked for at least what it has been called for in vain since it went to sleep.
+///
+/// Traffic counts by its share of what the target receives. A value is told to the neighbours only when it moved by
 /// more than ε or is about to expire, and only below `hopsMax`; each (resource, hop) is recomputed at most once for an
 /// entry, so work is bounded by edges × hops and cycles end. At rest x depends on own forecasts and edges alone.
 ///
@@ -28,7 +39,7 @@ package struct PropagationStage: Stage, ~Copyable {
     package static var inbox: TopicName { .forecasts }
     package static var outputs: [TopicName] { [.outlooks, .forecasts] }
     package static var watermarkOutput: TopicName? { .outlooks }
-    package static var logicVersion: UInt32 { 2 }
+    package static var logicVersion: UInt32 { 3 }
 
     let settings: PropagationSettings
     let task: TaskID
@@ -97,6 +108,7 @@ package struct PropagationStage: Stage, ~Copyable {
         let isLeading = leads(slot, entry.object, code.role)
         if isLeading {
             keep(entry, slot)
+            follow(entry, code, slot)
             publishOwn(entry, code, horizons: horizons, slot, into: out)
         }
         accumulate(slot, from: 1, to: hopsMax)
@@ -107,7 +119,7 @@ package struct PropagationStage: Stage, ~Copyable {
         totalInfluence()
         if isLeading { remember(slot) }
         let feels = isLeading || code.role == .demand || code.role == .utilisation
-        emitOutlook(entry, horizons: horizons, feels: feels, into: out)
+        emitOutlook(entry, horizons: horizons, feels: feels, felt: isLeading ? usualIfAsleep(slot) : 0, into: out)
         refreshTouched(except: slot, into: out)
     }
 
@@ -123,13 +135,36 @@ package struct PropagationStage: Stage, ~Copyable {
         return true
     }
 
+    /// Levels, sleep, and what they say of the edges that lead here.
+    private mutating func follow(_ entry: Entry, _ code: ForecastCode, _ slot: Int) {
+        let cell = nodes.write(slot)
+        if entry.numbers[ForecastNumbers.readyUnits] == 0 {
+            if !cell.pointee.isAsleep { cell.pointee.asleepSince = entry.time.milliseconds }
+            return
+        }
+        cell.pointee.asleepSince = .max
+        guard code.quality == .fresh, entry.value >= 0, entry.value < 1e18 else { return }
+        cell.pointee.usual.learn(Float(entry.value))
+        guard cell.pointee.past.note(Float(entry.value), at: entry.time.milliseconds) else { return }
+        var next = cell.pointee.firstIn
+        while next != 0 {
+            let edge = edges.write(Int(next) &- 1)
+            next = edge.pointee.nextIn
+            guard edge.pointee.kind != EdgeCell.Kind.proximity else { continue }
+            edge.pointee.lag.learn(
+                source: nodes.read(Int(edge.pointee.source)).pointee.past, target: cell.pointee.past)
+        }
+    }
+
     /// x(0): the change that the own forecast expects, nothing while it says nothing.
     private mutating func publishOwn(
         _ entry: Entry, _ code: ForecastCode, horizons: Int, _ slot: Int, into out: Emitter
     ) {
-        let speaks = code.quality != .missing && !code.isYoung
-        scratch.changes[0] = grid.relativeChange(
+        let speaks = code.quality != .missing && !code.isYoung && !nodes.read(slot).pointee.isAsleep
+        let (changes, base) = grid.relativeChange(
             scratch.numbers, horizons: speaks ? horizons : 0, level: entry.value, limit: settings.relativeChangeMax)
+        scratch.changes[0] = changes
+        nodes.write(slot).pointee.base = base
         let step = entry.numbers[ForecastNumbers.stepSeconds]
         let own = step > 0 && step < 1e7 ? Int64(step * 3_000) : 0
         let lifetime = max(settings.influenceSeconds &* 1_000, own)
@@ -140,7 +175,8 @@ package struct PropagationStage: Stage, ~Copyable {
     /// What another partition says of a resource that lives there.
     private mutating func receiveInfluence(_ entry: Entry, into out: Emitter) {
         let hop = Int(entry.code)
-        guard entry.resource != 0, entry.object != 0, hop >= 0, hop < hopsMax, entry.numbers.count == grid.count else {
+        guard entry.resource != 0, entry.object != 0, hop >= 0, hop < hopsMax, entry.numbers.count == influenceCount
+        else {
             counts.malformed &+= 1
             return
         }
@@ -162,9 +198,23 @@ package struct PropagationStage: Stage, ~Copyable {
         }
         cell.pointee.published[hop] = changes
         setActive(cell, hop, changes != SIMD8())
+        if hop == 0 { takeLevel(entry, cell, at: version) }
         tellNeighbours(source, hop: hop, into: out)
         propagate(entry.time, into: out)
         refreshTouched(except: -1, into: out)
+    }
+
+    /// Numbers of an influence entry: the changes, the level, what the changes are relative to, the usual level.
+    var influenceCount: Int { grid.count &+ 3 }
+
+    private func takeLevel(_ entry: Entry, _ cell: UnsafeMutablePointer<NodeCell>, at time: Int64) {
+        func number(_ place: Int) -> Float {
+            let raw = entry.numbers[grid.count &+ place]
+            return raw.isFinite ? min(max(raw, 0), 1e18) : 0
+        }
+        _ = cell.pointee.past.note(number(0), at: time)
+        cell.pointee.base = number(1)
+        cell.pointee.usual = UsualLevel(number(2))
     }
 
     private mutating func receiveTags(_ entry: Entry, into out: Emitter) {

@@ -7,7 +7,7 @@ typealias NameNumber = UInt32
 /// A resource of the graph: one that lives here, or the far end of an edge.
 ///
 /// `published` are the expected relative changes x(hop) that its neighbours were told last. For a resource from another
-/// partition they are what its own task sent. 320 bytes.
+/// partition they are what its own task sent, as are its levels. 480 bytes.
 struct NodeCell: BitwiseCopyable {
     /// The most hops that can be configured.
     static let hopsLimit = 4
@@ -16,6 +16,8 @@ struct NodeCell: BitwiseCopyable {
     var published: [4 of SIMD8<Float>] = .init(repeating: SIMD8())
     /// The influence in the outlook that was published last for the leading metric.
     var shown = SIMD8<Float>()
+    /// Levels of the leading metric.
+    var past = PastLevels()
     /// Event time of what last changed x(hop); never falls.
     var version: [4 of Int64] = .init(repeating: .min)
     /// When x(hop) stops counting.
@@ -41,13 +43,28 @@ struct NodeCell: BitwiseCopyable {
     var isHere: UInt16 = 0
     /// Bit h: x(h) is not zero.
     var active: UInt32 = 0
+    /// What x(0) is relative to.
+    var base: Float = 0
+    /// The level that other partitions were told last.
+    var sentLevel: Float = 0
+    var usual = UsualLevel()
+    /// Since when it has no units, event time; `Int64.max` while it has some.
+    var asleepSince: Int64 = .max
     var reserved: (UInt64, UInt64) = (0, 0)
 
     init(name: NameNumber) { self.name = name }
+
+    /// Without a unit it has no telemetry of its own.
+    var isAsleep: Bool { asleepSince != .max }
+    /// What its changes are relative to, as a part of its usual demand.
+    var share: Float {
+        if isAsleep { return 1 }
+        return usual.value > 0 ? min(max(base, past.newest) / usual.value, 4) : 0
+    }
 }
 
 /// An edge from a resource to one that depends on it. It is learned where the target lives; in the source's task it
-/// only says where to send. 40 bytes.
+/// only says where to send. 104 bytes.
 struct EdgeCell: BitwiseCopyable {
     enum Kind {
         static let traffic: UInt32 = 0
@@ -66,6 +83,9 @@ struct EdgeCell: BitwiseCopyable {
     /// Partition of the other end; −1 unknown.
     var partition: Int32
     var kind: UInt32
+    /// The rate as it was reported last.
+    var latest: Float = 0
+    var lag = EdgeLag()
 }
 
 /// The last forecast of a resource's leading metric, so that its outlook can be published anew when a neighbour moves.
@@ -147,8 +167,8 @@ struct PropagationScratch: ~Copyable {
         reached = Array(repeating: 0, count: partitions)
         numbers = .allocate(capacity: Self.numbersCount)
         numbers.initialize(repeating: 0, count: Self.numbersCount)
-        sent = .allocate(capacity: Grid.pointsMax)
-        sent.initialize(repeating: 0, count: Grid.pointsMax)
+        sent = .allocate(capacity: Grid.pointsMax + 3)
+        sent.initialize(repeating: 0, count: Grid.pointsMax + 3)
     }
 
     deinit {

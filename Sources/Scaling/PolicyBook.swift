@@ -12,6 +12,8 @@ struct PolicyBook {
         var text: [UInt8]
         var policy: Policy?
         var manual = Manual()
+        /// Known only from what a decider said again: an order of its own counts more.
+        var isHearsay = false
     }
 
     /// Units that several policies share.
@@ -52,12 +54,20 @@ struct PolicyBook {
     mutating func withManual(_ slot: Int, _ body: (inout Manual) -> Void) { body(&slots[slot].manual) }
 
     /// Takes a `policy` entry.
-    mutating func update(name: NameID, version: Double, text: UnsafeRawBufferPointer, names: NameTable) -> Update {
+    /// - Parameter isHearsay: a decider says again what it knew some time ago. It counts only for a task that knows the
+    ///   policy from nowhere else.
+    mutating func update(
+        name: NameID, version: Double, text: UnsafeRawBufferPointer, isHearsay: Bool, names: NameTable
+    ) -> Update {
         guard version >= 0, version <= 9_007_199_254_740_992 else {
             return .rejected(ScalingError(.outOfRange, "the version must be a whole number from 0 to 2^53"))
         }
         let version = UInt64(version)
         let known = slotByName[name]
+        if let known {
+            if isHearsay, !slots[known].isHearsay { return .old }
+            slots[known].isHearsay = isHearsay
+        }
         if isOld(known, version: version, text: text) { return .old }
         var parsed: Policy?
         if !text.isEmpty {
@@ -73,7 +83,9 @@ struct PolicyBook {
         guard known != nil || slots.count < settings.policiesMax else {
             return .rejected(ScalingError(.limit, "there are more than \(settings.policiesMax) policies"))
         }
-        return place(parsed, known: known, name: name, version: version, text: [UInt8](text))
+        let update = place(parsed, known: known, name: name, version: version, text: [UInt8](text))
+        if let slot = slotByName[name] { slots[slot].isHearsay = isHearsay }
+        return update
     }
 
     /// Versions only rise. A policy without one (0) follows others without one in the order of arrival, and never a
@@ -168,6 +180,7 @@ struct PolicyBook {
         for slot in slots {
             coder.write(UInt64(slot.name))
             coder.write(slot.version)
+            coder.write(slot.isHearsay ? 1 : UInt64(0))
             slot.text.withUnsafeBytes { coder.write(bytes: $0) }
             withUnsafeBytes(of: slot.manual) { coder.write(bytes: $0) }
         }
@@ -178,6 +191,7 @@ struct PolicyBook {
         for _ in 0..<(try decoder.readCount(max: settings.policiesMax)) {
             let name = NameID(try decoder.readCount(max: names.count))
             let version = try decoder.readWord()
+            let isHearsay = try decoder.readWord() != 0
             let text = try decoder.readBytes()
             var policy: Policy?
             if !text.isEmpty {
@@ -188,6 +202,7 @@ struct PolicyBook {
             }
             guard slotByName[name] == nil else { throw .invalid("a policy stands twice") }
             _ = place(policy, known: nil, name: name, version: version, text: [UInt8](text))
+            slots[slots.count - 1].isHearsay = isHearsay
             let manual = try decoder.readBytes()
             guard manual.count == MemoryLayout<Manual>.size else { throw .truncated }
             slots[slots.count - 1].manual = manual.loadUnaligned(as: Manual.self)

@@ -13,14 +13,21 @@ struct SafetyMargin: BitwiseCopyable {
 
     /// No margin leads further: a quantile of 95 % stays between 55.8 and 99.92 %.
     static let limit: Float = 1.5
-    /// Deviates per minute of shortage.
-    static let ratePerMinute: Float = 0.05
+    /// Deviates per minute of shortage, where a hundredth of the time is accepted or more.
+    private static let ratePerMinute: Float = 0.05
+    private static let usualShare: Float = 0.01
+
+    /// The rarer shortage may be, the more each minute of it says, and the longer credit would take to say anything:
+    /// the rate grows with the root of the rarity.
+    private static func rate(accepted: Float) -> Float {
+        ratePerMinute * max(usualShare / max(accepted, 1e-4), 1).squareRoot()
+    }
 
     /// Takes a look at whether capacity was short, after so much time since the last one (at most a minute counts, so
     /// that rare looks are no leaps).
     mutating func learn(isShort: Bool, accepted: Float, afterMilliseconds: Int64) {
         let minutes = Float(min(max(afterMilliseconds, 0), 60_000)) / 60_000
-        let next = deviates + Self.ratePerMinute * minutes * ((isShort ? 1 : 0) - accepted)
+        let next = deviates + Self.rate(accepted: accepted) * minutes * ((isShort ? 1 : 0) - accepted)
         deviates = min(max(next, -Self.limit), Self.limit)
     }
 

@@ -29,6 +29,9 @@ package struct ScalingSettings: Sendable {
     package var leadSecondsDefault = 120.0
     /// An unchanged decision is written again after so long, seconds.
     package var restateSeconds: Int64 = 3_600
+    /// A policy is said again, into the task's own inbox, once in so many seconds of event time: a task that is rebuilt
+    /// from a trimmed log finds every one. To stay well below the retention of `outlooks`.
+    package var policyRestateSeconds: Int64 = 43_200
     /// Writes a decision at every evaluation, as the backtest wants it.
     package var restateEveryDecision = false
     /// First wait after a failed or unschedulable action, seconds; doubles up to `backoffSecondsMax`.
@@ -47,7 +50,8 @@ package struct ScalingSettings: Sendable {
             digest.combine(UInt64(bitPattern: Int64(count)))
         }
         for seconds in [
-            commandMemorySeconds, decisionIntervalSeconds, restateSeconds, backoffSeconds, backoffSecondsMax,
+            commandMemorySeconds, decisionIntervalSeconds, restateSeconds, policyRestateSeconds, backoffSeconds,
+            backoffSecondsMax,
         ] {
             digest.combine(UInt64(bitPattern: seconds))
         }

@@ -12,7 +12,10 @@ extension ScalingStage {
             tally.malformed &+= 1
             return
         }
-        switch book.update(name: entry.object, version: entry.value, text: entry.text, names: names) {
+        let isHearsay = entry.code == Self.hearsay
+        switch book.update(
+            name: entry.object, version: entry.value, text: entry.text, isHearsay: isHearsay, names: names)
+        {
         case .old: tally.policiesOld &+= 1
         case .rejected(let error):
             tally.policiesRejected &+= 1
@@ -36,6 +39,36 @@ extension ScalingStage {
                 for cell in 0..<cells.count { refresh(cell, policy: slot, budgets) }
             }
             if budgets { refillBudgets() }
+        }
+    }
+
+    /// The code of a policy that a decider says again.
+    private static let hearsay: UInt32 = 1
+    /// Turns in which all policies are said again.
+    private static let turns: Int64 = 1_440
+
+    /// Says those policies again whose turn has come between `before` and now. The inbox keeps a policy as long as
+    /// anything else, and then forgets it; what is rebuilt from the inbox must not.
+    mutating func restatePolicies(since before: Int64, into out: Emitter) {
+        let length = max(settings.policyRestateSeconds &* 1_000 / Self.turns, 1)
+        let now = reached / length
+        for turn in max(before / length, now &- Self.turns)..<now {
+            var slot = Int((turn % Self.turns &+ Self.turns) % Self.turns)
+            while slot < book.slots.count {
+                restate(book.slots[slot], into: out)
+                slot += Int(Self.turns)
+            }
+        }
+    }
+
+    private func restate(_ slot: PolicyBook.Slot, into out: Emitter) {
+        guard slot.policy != nil else { return }
+        slot.text.withUnsafeBytes { text in
+            out.emit(
+                Entry(
+                    kind: .policy, code: Self.hearsay, object: slot.name, time: EventTime(milliseconds: reached),
+                    value: Double(slot.version), text: text),
+                to: .outlooks, partition: task.partition)
         }
     }
 

@@ -14,9 +14,9 @@ package struct ScalingStage: Stage, ~Copyable {
 
     package static var name: StageName { .scalingDecider }
     package static var inbox: TopicName { .outlooks }
-    package static var outputs: [TopicName] { [.actions, .decisions] }
+    package static var outputs: [TopicName] { [.actions, .decisions, .outlooks] }
     package static var watermarkOutput: TopicName? { nil }
-    package static var logicVersion: UInt32 { 2 }
+    package static var logicVersion: UInt32 { 3 }
 
     let settings: ScalingSettings
     let task: TaskID
@@ -71,7 +71,9 @@ package struct ScalingStage: Stage, ~Copyable {
 
     /// Gives up actions and proposals whose time has passed.
     package mutating func advance(to watermark: EventTime, into out: Emitter) {
+        let before = reached
         reached = max(reached, watermark.milliseconds)
+        if before != .min { restatePolicies(since: before, into: out) }
         for slot in pending {
             let cell = cells.read(slot)
             if cell.pointee.action.isInFlight, cell.pointee.action.deadline <= reached {

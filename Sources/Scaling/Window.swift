@@ -4,7 +4,9 @@ import Messages
 /// level and the horizons.
 ///
 /// Of a distrusted forecast only the band is believed: how far its quantiles lie from its mean is what its errors were,
-/// whatever has become of its centre. The band is put around the present level, with what the neighbours add.
+/// whatever has become of its centre. The band is put around the present level, with what the neighbours add. What a
+/// planned event is said to bring is no guess of the model's, so where there is one the forecast counts as it stands if
+/// it asks for more.
 struct Window {
     /// The end of the window, seconds from now.
     let seconds: Float
@@ -15,7 +17,9 @@ struct Window {
     /// Fills the forecast's part of a view. Numbers that are not finite leave it unusable.
     func read(_ numbers: FloatSlice, horizons: Int, into view: inout View) {
         view.windowSeconds = seconds
-        let isDistrusted = ForecastCode(raw: view.code).isDistrusted
+        let code = ForecastCode(raw: view.code)
+        let isDistrusted = code.isDistrusted
+        let knowsEvent = code.hasEvent || code.expectsEvent
         var peak = -Float.infinity
         var upper = -Float.infinity
         var before = Knot(level: Float(view.level))
@@ -28,7 +32,7 @@ struct Window {
                 predicted: quantile.value(in: numbers, first: block &+ 2),
                 upper: self.upper.value(in: numbers, first: block &+ 2),
                 influence: numbers[ForecastNumbers.influence(horizon, of: horizons)])
-            if isDistrusted { knot.centre(on: Float(view.level) + knot.influence) }
+            if isDistrusted { knot = knot.distrusted(at: Float(view.level), mayRaise: knowsEvent) }
             guard knot.isFinite, knot.seconds > before.seconds else {
                 isSound = false
                 break
@@ -77,11 +81,18 @@ struct Window {
 
         var isFinite: Bool { (seconds + mean + predicted + upper + influence).isFinite }
 
-        mutating func centre(on level: Float) {
-            let shift = level - mean
-            mean = level
-            predicted += shift
-            upper += shift
+        /// What is believed of it while the forecast is distrusted.
+        func distrusted(at level: Float, mayRaise: Bool) -> Knot {
+            var centred = self
+            let shift = level + influence - mean
+            centred.mean += shift
+            centred.predicted += shift
+            centred.upper += shift
+            guard mayRaise else { return centred }
+            centred.mean = max(mean, centred.mean)
+            centred.predicted = max(predicted, centred.predicted)
+            centred.upper = max(upper, centred.upper)
+            return centred
         }
 
         func towards(_ other: Knot, seconds wanted: Float) -> Knot {

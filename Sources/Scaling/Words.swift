@@ -15,6 +15,9 @@ func short(_ value: Double) -> String {
     return String(decoding: bytes, as: UTF8.self)
 }
 
+/// A length of time that nobody chose, for people: whole minutes from two on.
+func rough(seconds: Double) -> String { duration(seconds: seconds >= 120 ? (seconds / 60).rounded() * 60 : seconds) }
+
 /// A duration for people.
 func duration(seconds: Double) -> String {
     if seconds >= 7_200, seconds.truncatingRemainder(dividingBy: 3_600) == 0 { return "\(short(seconds / 3_600)) h" }
@@ -32,12 +35,19 @@ struct Account {
     let command: CommandLedger.Record?
 
     var metric: String { cell.metric == 0 ? "the metric" : names.text(of: cell.metric) }
-    var percent: String { "\(short(terms.targetUtilisation * 100)) %" }
-    var quantileName: String {
-        let level = cell.quantile(terms).level
-        return level > 0.9999 ? "q99.99+" : "q\(short(level * 100))"
+    /// What units are meant to be used to.
+    var percent: String { "\(short(terms.targetUtilisation * 100)) % use" }
+    var quantileName: String { Self.percentile(cell.quantile(terms).level) }
+    private var horizon: String { rough(seconds: Double(cell.view.horizonSeconds)) }
+
+    /// `95th percentile`.
+    private static func percentile(_ level: Double) -> String {
+        if level > 0.9999 { return "highest percentile" }
+        let number = short(level * 100)
+        let endings = ["1": "st", "2": "nd", "3": "rd"]
+        let ending = number.contains(".") ? nil : endings[String(number.suffix(1))]
+        return number + (ending ?? "th") + " percentile"
     }
-    private var horizon: String { duration(seconds: Double(cell.view.horizonSeconds)) }
     private var code: ForecastCode { ForecastCode(raw: cell.view.code) }
 
     /// One sentence: what asks for the number, and what changed it on the way.
@@ -58,7 +68,9 @@ struct Account {
 
     private var distrust: String {
         if evaluation.usesForecast {
-            return code.isDistrusted ? "; after a drift only the forecast's band counts, around the present level" : ""
+            guard code.isDistrusted else { return "" }
+            return "; distrusted since a drift: only the forecast's band counts, around the present level"
+                + (knowsEvent ? ", and what the planned event is said to bring" : "")
         }
         if code.isYoung { return "; the forecast is too young, so the present level decides" }
         return "; there is no usable forecast, so the present level decides"
@@ -70,7 +82,7 @@ struct Account {
         switch evaluation.driver {
         case .manual: return "\(owner) set \(evaluation.manual)\(why)"
         case .predictive:
-            return predictiveCause + " \(ready)\(neighbours(cell.view.influence))"
+            return predictiveCause + " \(ready)\(neighbours(cell.view.influence))\(event)"
         case .reactive: return "\(metric) at \(level) now needs \(evaluation.reactive) at \(percent) \(ready)"
         case .threshold: return thresholdCause + " \(ready)"
         case .idle:
@@ -88,8 +100,8 @@ struct Account {
             return "\(metric) may reach \(value) in \(horizon) (\(quantileName)), which needs "
                 + "\(evaluation.predictive) at \(percent)"
         }
-        let window = duration(seconds: Double(cell.view.windowSeconds))
-        return "\(metric) stays below \(value) for \(window) (\(quantileName)), for which "
+        let window = rough(seconds: Double(cell.view.windowSeconds))
+        return "\(metric) stays below \(value) for the next \(window) (\(quantileName)), for which "
             + "\(evaluation.predictive) suffice at \(percent)"
     }
 
@@ -117,7 +129,15 @@ struct Account {
         }
         guard evaluation.usesForecast else { return "\(metric) at \(level) now suits \(evaluation.base) at \(percent)" }
         let value = short(Double(cell.view.predicted) * evaluation.scale)
-        return "\(metric) at \(level) now and its \(quantileName), \(value), suit \(evaluation.base) at \(percent)"
+        return "\(metric) at \(level) now and its \(quantileName) in \(horizon), \(value), both suit "
+            + "\(evaluation.base) at \(percent)"
+    }
+
+    private var knowsEvent: Bool { code.hasEvent || code.expectsEvent }
+
+    private var event: String {
+        if code.expectsEvent { return "; a planned event is reckoned with" }
+        return code.hasEvent ? "; a planned event is in force" : ""
     }
 
     /// What neighbours add, where it is more than a hundredth of the present level.
@@ -146,14 +166,17 @@ struct Account {
         case .manualCeiling: return "lowered to the ceiling \(after) set by hand"
         case .minimum: return "raised to the minimum \(after)"
         case .maximum: return "capped at the maximum \(after)"
-        case .consolidation: return "only down to \(after), as the upper quantile would not fit fewer"
+        case .consolidation:
+            let upper = short(Double(cell.view.upper) * evaluation.scale)
+            return "not below \(after): fewer would not carry \(upper), the "
+                + Self.percentile(cell.upperQuantile(terms).level)
         case .stabilisationUp:
-            return "only \(after), the smallest proposal of the last \(window(terms.stabilisationUp))"
+            return "not above \(after), the least proposed within the last \(window(terms.stabilisationUp))"
         case .stabilisationDown:
-            return "still \(after), the largest proposal of the last \(window(terms.stabilisationDown))"
+            return "not below \(after), the most proposed within the last \(window(terms.stabilisationDown))"
         case .stepUp, .stepDown: return "one step to \(after)"
-        case .cooldownUp: return "\(after) until \(window(terms.cooldownUp)) after the last action"
-        case .cooldownDown: return "\(after) until \(window(terms.cooldownDown)) after the last action"
+        case .cooldownUp: return "\(after) until the last action is \(window(terms.cooldownUp)) old (cool-down)"
+        case .cooldownDown: return "\(after) until the last action is \(window(terms.cooldownDown)) old (cool-down)"
         case .flapBudget: return "\(after), as direction changed too often within the hour"
         case .backoff: return "\(after), as the last action could not be carried out"
         case .pauseUp: return "\(after), as scaling up is paused\(why)"
@@ -182,7 +205,7 @@ struct Account {
         if evaluation.desired == 0 {
             return "up when \(metric) or its forecast exceeds \(short(terms.activationLevel))"
         }
-        let what = evaluation.usesForecast ? "\(quantileName) of \(metric)" : metric
+        let what = evaluation.usesForecast ? "the \(quantileName) of \(metric)" : metric
         let up = "up when \(what) exceeds \(short(evaluation.perReplica * count))"
         guard evaluation.desired > terms.minimum else { return up }
         let wait = terms.stabilisationDown > 0 ? " for \(window(terms.stabilisationDown))" : ""

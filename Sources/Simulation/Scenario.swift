@@ -1,4 +1,5 @@
 import Normalization
+import Scaling
 import StageKit
 import Topology
 import TwinCore
@@ -42,6 +43,7 @@ package struct Scenario: Sendable {
     package func run() -> Simulation.Report {
         var stages = PipelineSettings()
         stages.normalizer.restateSeconds = 120
+        stages.scaling.policyRestateSeconds = 600
         let simulation = Simulation(settings, pipeline: .real(layout: layout, settings: stages))
         var feed = SimulatedFeed(records: records, moves: !isCalm && seed % 4 == 1)
         return simulation.run(&feed)

@@ -19,8 +19,9 @@ import TwinCore
 /// The command line, the API, the tests and the files in `topics/` are checked against this page. Non-obvious:
 /// - A stage has one inbox, because the order within a partition is the interleaving that a replay repeats. Whatever a
 ///   stage must know is written into its inbox by its producers: that is why policies travel through `outlooks`.
-/// - Two edges lead backwards (retrain requests, influence). Both are bounded: the first by the detector's own rest
-///   after a drift, the second by hops and damping.
+/// - Three edges lead backwards: retrain requests, influence, and policies that a decider says again into its own
+///   inbox, so that whoever is rebuilt from it finds them all. They are bounded: by the detector's own rest after a
+///   drift, by hops and damping, by a turn for each policy twice a day.
 package enum Topology {
     /// Every topic, in the order of the flow.
     package static let topics: [TopicPlan] = [
@@ -118,7 +119,7 @@ package enum Topology {
             .scalingDecider,
             reads: [Flow(.outlooks, "outlooks, outcomes, policies, commands")],
             writes: [
-                Flow(.actions, "actions"), Flow(.decisions, "decisions"),
+                Flow(.actions, "actions"), Flow(.decisions, "decisions"), Flow(.outlooks, "policies, said again"),
                 Flow(.deadletters, "frames that do not decode"),
             ]),
     ]

@@ -29,7 +29,9 @@ extension TwinStage {
         for horizon in 0..<plan.count {
             let block = numbers + ForecastNumbers.block(horizon)
             block[0] = horizons[horizon]
-            forecast(cell, horizon: horizons[horizon], mask: twin.pointee.eventMask, into: block + 1)
+            if forecast(cell, horizon: horizons[horizon], mask: twin.pointee.eventMask, into: block + 1) {
+                code.expectsEvent = true
+            }
         }
         let slice = FloatSlice(start: numbers, count: ForecastNumbers.count(horizons: plan.count))
         out.emit(
@@ -41,16 +43,17 @@ extension TwinStage {
     }
 
     /// Mean and quantiles for one horizon, lifted by the events that overlap it.
-    @inline(__always)
+    /// - Returns: true if other events are in force then than now.
+    @inline(__always) @discardableResult
     func forecast(
         _ cell: UnsafeMutablePointer<SeriesCell>, horizon: Float, mask: UInt64,
         into block: UnsafeMutablePointer<Float>
-    ) {
+    ) -> Bool {
         cell.pointee.model.forecast(horizonSeconds: horizon, into: block)
-        guard mask != 0 else { return }
+        guard mask != 0 else { return false }
         let ahead = cell.pointee.lastTime &+ Int64(horizon) &* 1_000
         let then = events.active(in: mask, at: ahead)
-        guard then.mask != 0 || cell.pointee.activeEvents != 0 else { return }
+        guard then.mask != 0 || cell.pointee.activeEvents != 0 else { return false }
         // Those in force now go on as measured, those to come count as announced.
         var lift: Float = 1
         if then.mask & cell.pointee.activeEvents == 0 {
@@ -59,6 +62,7 @@ extension TwinStage {
             lift = cell.pointee.factor * then.announced / max(cell.pointee.announced, 1e-3)
         }
         for index in 0..<(1 + QuantileLevels.count) { block[index] *= min(max(lift, 0), 1_000_000) }
+        return then.mask != cell.pointee.activeEvents
     }
 }
 

@@ -204,8 +204,8 @@ import TwinCore
     }
 
     @Test func `cells have no padding and every setting is part of the fingerprint`() {
-        #expect(MemoryLayout<NodeCell>.size == 320 && MemoryLayout<NodeCell>.stride == 320)
-        #expect(MemoryLayout<EdgeCell>.size == 40 && MemoryLayout<EdgeCell>.stride == 40)
+        #expect(MemoryLayout<NodeCell>.size == 480 && MemoryLayout<NodeCell>.stride == 480)
+        #expect(MemoryLayout<EdgeCell>.size == 104 && MemoryLayout<EdgeCell>.stride == 104)
         #expect(MemoryLayout<ForecastCell>.size == 440 && MemoryLayout<ForecastCell>.stride == 440)
         func digest(_ change: (inout PropagationSettings) -> Void) -> UInt64 {
             var settings = PropagationSettings()

@@ -123,11 +123,14 @@ final class Decider {
     var everything: [Written] = []
     var muted = false
 
-    init(_ settings: ScalingSettings = ScalingSettings(), partitions: Int32 = 1, partition: Int32 = 0) throws {
+    init(
+        _ settings: ScalingSettings = ScalingSettings(), partitions: Int32 = 1, partition: Int32 = 0,
+        rebuilds: Bool = false
+    ) throws {
         self.settings = settings
         setting = TaskSetting(
             task: TaskID(stage: .scalingDecider, inbox: .outlooks, epoch: 1, partition: partition),
-            layout: TopicLayout(partitions: partitions))
+            layout: TopicLayout(partitions: partitions), rebuildsFromStart: rebuilds)
         task = try FrameTask<ScalingStage>(setting, settings: settings)
     }
 
@@ -176,6 +179,16 @@ final class Decider {
         let bytes = writer.finish(sender: sender, incarnation: 1, heartbeat: heartbeat)
         try bytes.withUnsafeBytes { try task.receive(InboxRecord(offset: offset, key: nil, value: $0), muted: muted) }
         offset += 1
+    }
+
+    /// Delivers frames that a decider wrote into its own inbox.
+    func deliver(_ frames: [[UInt8]]) throws {
+        for bytes in frames {
+            try bytes.withUnsafeBytes {
+                try task.receive(InboxRecord(offset: offset, key: nil, value: $0), muted: muted)
+            }
+            offset += 1
+        }
     }
 
     private func take() -> [Written] {

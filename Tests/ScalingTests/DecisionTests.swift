@@ -26,7 +26,8 @@ private let still = #""stabilisation":{"downSeconds":0}"#
         #expect(action.text("deadline") == "1970-01-01T00:46:45Z")
         #expect(
             decision.text("reason")
-                == "requests may reach 560 in 5 min (q99), which needs 6 at 100 % (4 ready); neighbours add 38")
+                == "requests may reach 560 in 5 min (99th percentile), which needs 6 at 100 % use (4 ready); "
+                + "neighbours add 38")
         #expect(decision.text("action") == action.text("action"))
         #expect(action.text("action") == action.event["id"] as? String)
         #expect(decision.nested("candidates", "reactive") as? Int == 4)
@@ -35,7 +36,7 @@ private let still = #""stabilisation":{"downSeconds":0}"#
         #expect(decision.nested("inputs", "value") as? Int == 560)
         #expect(
             decision.text("whatWouldChange")
-                == "up when q99 of requests exceeds 600, down when it falls below 500 for 5 min")
+                == "up when the 99th percentile of requests exceeds 600, down when it falls below 500 for 5 min")
     }
 
     @Test func `a forecast never makes it lower than the reactive rule`() throws {

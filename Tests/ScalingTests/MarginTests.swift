@@ -86,4 +86,27 @@ import Testing
         #expect(decision.int("desired") == 4)
         #expect(decision.text("reason")?.contains("only the forecast's band counts") == true)
     }
+
+    @Test func `a planned event raises capacity even while the model is distrusted, and does not lower it`() throws {
+        let decider = try Decider()
+        try decider.feed([
+            policy("p", #"{"mode":"act","capacityPerReplica":100,"targetUtilisation":1,"criticality":"high"}"#)
+        ])
+        func desired(_ forecast: Double, ready: Float, isInForce: Bool, at time: Int64) throws -> Written {
+            var outlook = Outlook.flat(500, forecast: forecast, ready: ready)
+            outlook.distrusted = true
+            var said = outlook.at(time)
+            var code = ForecastCode(raw: said.code)
+            code.hasEvent = isInForce
+            code.expectsEvent = !isInForce
+            said.code = code.raw
+            return try #require(try decider.feed([said]).decisions.last)
+        }
+        let up = try desired(900, ready: 5, isInForce: false, at: 1_005)
+        #expect(up.int("desired") == 9)
+        #expect(up.text("reason")?.contains("a planned event is reckoned with") == true)
+        #expect(try desired(1_100, ready: 9, isInForce: true, at: 1_035).int("desired") == 11)
+        // The event is over and the forecast falls; the level does not.
+        #expect(try desired(100, ready: 11, isInForce: true, at: 3_000).int("desired") ?? 0 >= 5)
+    }
 }

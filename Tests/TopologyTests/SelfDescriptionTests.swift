@@ -64,6 +64,7 @@ private let golden = """
         outlooks --> scaling-decider
         scaling-decider -- actions --> actions
         scaling-decider -- decisions --> decisions
+        scaling-decider -- policies, said again --> outlooks
         scaling-decider -.-> deadletters
         environment --> api
         policies --> api

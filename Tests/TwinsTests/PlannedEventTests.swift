@@ -31,6 +31,7 @@ struct PlannedEventTests {
             event("elsewhere", start: now, end: now + 9_000, key, "us-9", 9), .sample("web", "rps", now, 100),
         ])
         let forecast = try #require(harness.forecasts.last)
+        #expect(ForecastCode(raw: forecast.code).expectsEvent && !ForecastCode(raw: forecast.code).hasEvent)
         // 60, 300 before; 900, 1800 within; 3600 after.
         for (horizon, want) in [100, 100, 300, 300, 100].enumerated() {
             #expect((forecast.mean(horizon) - Float(want)).magnitude < 0.05 * Float(want), "horizon \(horizon)")

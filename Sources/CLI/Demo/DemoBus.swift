@@ -6,6 +6,18 @@ import StageKit
 import Topology
 import TwinCore
 
+/// How much history is written before the pipeline has to have worked it off.
+enum DemoHistory {
+    /// What lies in an inbox meanwhile stays far below the 5 MB that the broker keeps.
+    private static let secondsAtOnce: Int64 = 4 * 3_600
+    /// The last days in smaller steps, so that a request to retrain comes back soon after what caused it, as in life.
+    private static let carefulSeconds: Int64 = 2 * 86_400
+    private static let carefulSecondsAtOnce: Int64 = 1_200
+
+    /// Seconds to write in one go where so many are left.
+    static func secondsAtOnce(left: Int64) -> Int64 { left <= carefulSeconds ? carefulSecondsAtOnce : secondsAtOnce }
+}
+
 /// The demo's own clients: it writes what a platform and an operator would, and reads what an actuator would.
 final class DemoBus {
     private var producer: Producer

@@ -85,11 +85,6 @@ final class ShopDemo {
 
     // MARK: history
 
-    /// Seconds of history in one go: what lies in an inbox meanwhile stays far below the 5 MB that the broker keeps.
-    private static let secondsAtOnce: Int64 = 4 * 3_600
-    /// The last days in smaller steps, so that a request to retrain comes back soon after what caused it, as in life.
-    private static let carefulSeconds: Int64 = 2 * 86_400
-    private static let carefulSecondsAtOnce: Int64 = 1_200
     private static let samplesPerRecord = 200
 
     private func warmUp() throws {
@@ -97,8 +92,7 @@ final class ShopDemo {
         let begin = monotonicSeconds()
         var samples = 0
         while fleet.time < story.live {
-            let isCareful = story.live - fleet.time <= Self.carefulSeconds
-            let atOnce = isCareful ? Self.carefulSecondsAtOnce : Self.secondsAtOnce
+            let atOnce = DemoHistory.secondsAtOnce(left: story.live - fleet.time)
             let until = min(fleet.time + atOnce, story.live)
             samples += try history(until: until)
             try bus.drain { try check() }

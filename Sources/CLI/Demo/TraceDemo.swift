@@ -71,7 +71,7 @@ final class TraceDemo {
 
     // MARK: learning
 
-    /// Samples written in one go; see `ShopDemo.secondsAtOnce`.
+    /// Samples written in one go at most.
     private static let samplesAtOnce = 20_000
 
     private func warmUp(until live: Int64) throws {
@@ -85,7 +85,9 @@ final class TraceDemo {
         var interactionsDue = time
         while position < count {
             let end = min(position + Self.samplesAtOnce, count)
-            while position < end {
+            let from = trace.samples[position].time
+            let until = from + DemoHistory.secondsAtOnce(left: live - from)
+            while position < end, trace.samples[position].time < until {
                 try sendNextMoment(isLive: false)
                 if time >= interactionsDue {
                     try sendInteractions()

@@ -100,7 +100,7 @@ package enum DriftKind: UInt8, Sendable, CaseIterable, BitwiseCopyable {
 
 /// The code of a `forecast` or `outlook`: bits 0–1 data quality, bit 2 distrusted, bit 3 counter, bit 4 young
 /// (too little history for its bands to be trusted), bit 5 capacity moved (an outcome was seen), bit 6 a planned event
-/// is in force, bits 8–11 role.
+/// is in force, bit 7 one that begins or ends within the horizons is in the forecast, bits 8–11 role.
 package struct ForecastCode: Sendable, BitwiseCopyable {
     package var raw: UInt32
 
@@ -119,6 +119,10 @@ package struct ForecastCode: Sendable, BitwiseCopyable {
     package var hasEvent: Bool {
         get { raw & 64 != 0 }
         set { raw = newValue ? raw | 64 : raw & ~64 }
+    }
+    package var expectsEvent: Bool {
+        get { raw & 128 != 0 }
+        set { raw = newValue ? raw | 128 : raw & ~128 }
     }
     package var role: MetricRole { MetricRole(rawValue: UInt8(raw >> 8 & 15)) ?? .unknown }
 }

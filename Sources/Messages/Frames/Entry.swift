@@ -20,7 +20,8 @@ package enum EntryKind: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     case retrain = 5
     /// What an actuator reports. time: event time; value: ready units (NaN if unknown); text: the outcome's JSON.
     case outcome = 6
-    /// A scaling policy. object: policy name; value: version; text: its JSON, empty when deleted.
+    /// A scaling policy. object: policy name; value: version; text: its JSON, empty when deleted; code: 1 where a
+    /// decider says again what it knows.
     case policy = 7
     /// An operator's command. text: its JSON.
     case command = 8

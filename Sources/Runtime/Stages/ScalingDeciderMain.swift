@@ -31,6 +31,9 @@ extension SettingsTable<ScalingSettings> {
         table.number(
             "leadSecondsDefault", \.leadSecondsDefault, in: 0...86_400, "From an action to ready units, until learned.")
         table.integer(
+            "policyRestateSeconds", \.policyRestateSeconds, in: 60...1_000_000_000,
+            "Every policy is said again into outlooks once in so long; well below that topic's retention.")
+        table.integer(
             "restateSeconds", \.restateSeconds, in: 1...1_000_000_000, "When an unchanged decision is restated.")
         table.flag("restateEveryDecision", \.restateEveryDecision, "Restate at every evaluation.")
         table.integer("backoffSeconds", \.backoffSeconds, in: 1...86_400, "First wait after a failed action.")
