@@ -6,7 +6,7 @@ import TwinCore
 struct BenchCommand: ParsableCommand {
     /// What can be measured.
     enum Subject: String, ExpressibleByArgument, CaseIterable {
-        case normalizer, stages, forecast
+        case normalizer, stages, forecast, drift
         case peerJob = "peer-job"
         case snapshot, memory, allocations, all
     }
@@ -18,6 +18,7 @@ struct BenchCommand: ParsableCommand {
             normalizer   native JSON to frames
             stages       all five, each over what the one before wrote
             forecast     the ensemble of a series: a step with five horizons asked for, a sample within a step
+            drift        the default detector: a step, its memory, false alarms in a million samples without a change
             peer-job     parse JSON, smooth each series (Holt), write JSON one for one, on the same runtime
             snapshot     100 000 twins in one task: pauses while a snapshot is taken, time to restore, memory
             memory       the five stages as processes over a broker: their memory (needs --bootstrap)
@@ -58,6 +59,9 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "Twins of the snapshot benchmark.")
     var twins = 100_000
 
+    @Option(help: "Seeds of each stream of the drift benchmark, a million samples each.")
+    var seeds = 3
+
     @Option(help: ArgumentHelp("Series of the memory benchmark, one run for each number.", valueName: "number,…"))
     var series = "10000,100000"
 
@@ -69,6 +73,7 @@ struct BenchCommand: ParsableCommand {
         if !(1...1_000_000).contains(resources) { throw ValidationError("--resources is 1 to 1000000") }
         if !(1...100).contains(runs) { throw ValidationError("--runs is 1 to 100") }
         if !(20_000...1_000_000).contains(twins) { throw ValidationError("--twins is 20000 to 1000000") }
+        if !(1...1_000).contains(seeds) { throw ValidationError("--seeds is 1 to 1000") }
         if yardstick != nil, bootstrap == nil { throw ValidationError("--yardstick needs --bootstrap") }
         if subject == .memory, bootstrap == nil { throw ValidationError("memory needs --bootstrap") }
         if seriesCounts.isEmpty || seriesCounts.contains(where: { !(1_000...2_000_000).contains($0) }) {
@@ -100,6 +105,7 @@ struct BenchCommand: ParsableCommand {
                 if bootstrap != nil { try measureOverKafka(feed, &report) }
             }
             if subject == .forecast || subject == .all { measureForecast(&report) }
+            if subject == .drift || subject == .all { measureDrift(&report) }
             if subject == .snapshot || subject == .all { try measureSnapshot(&report) }
             if subject == .memory || subject == .all && bootstrap != nil { try measureMemory(&report) }
             if subject == .allocations || subject == .all { try measureAllocations(&report) }
@@ -214,6 +220,27 @@ struct BenchCommand: ParsableCommand {
         report.add(Measurement("a step of a series, five horizons", "µs", done.map { $0.step * 1e6 }, target: 10))
         report.add(Measurement("a sample within a step", "µs", done.map { $0.sample * 1e6 }, target: 0.3))
         report.add(Measurement("a series' models", "bytes", [Double(last.bytesPerSeries)], target: 12_288))
+    }
+
+    private func measureDrift(_ report: inout BenchReport) {
+        let bar = ProgressBar("drift", isWanted: !json)
+        let costs = (0..<runs).map { _ in DriftBench.cost() }
+        report.add(Measurement("the default detector, a step", "µs", costs.map { $0.step * 1e6 }, target: 0.5))
+        report.add(Measurement("the default detector", "bytes", costs.map { Double($0.bytes) }, target: 512))
+        for stream in DriftBench.Stream.allCases where !isInterrupted {
+            var rates: [Double] = []
+            for seed in 1...UInt64(seeds) where !isInterrupted {
+                bar.show(Int(seed), of: seeds, stream.rawValue)
+                rates.append(DriftBench.falseAlarms(stream, seed: seed))
+            }
+            let mean = rates.reduce(0, +) / Double(max(rates.count, 1))
+            let most = rates.max() ?? 0
+            report.add(
+                Measurement(
+                    "false drifts, \(stream.text)", "per 1 000", [mean], target: 0.1,
+                    "seeds 1 to \(rates.count), the worst \(EntryFields.short(most))"))
+        }
+        bar.end()
     }
 
     private func measureSnapshot(_ report: inout BenchReport) throws {

@@ -20,8 +20,10 @@ struct LocalityCell: BitwiseCopyable {
     /// Resources that drifted, and those of them that a release or a planned event explains.
     var drifted: UInt32 = 0
     var explained: UInt32 = 0
-    /// Drifts by kind: level, trend, variance, season, data.
-    var kinds: [5 of UInt32] = InlineArray(repeating: 0)
+    /// Those that drifted together with one they talk to.
+    var linked: UInt32 = 0
+    /// Drifts by kind: level, trend, variance, season, data, saturation.
+    var kinds: [6 of UInt32] = InlineArray(repeating: 0)
     /// The largest drift: its size, resource and metric.
     var worst: Float = 0
     var resource: NameNumber = 0
@@ -55,8 +57,8 @@ struct LocalityCell: BitwiseCopyable {
     /// The kind that most of the drifts are of.
     var kind: DriftKind {
         var best = 0
-        for index in 1..<5 where kinds[index] > kinds[best] { best = index }
-        return [.level, .trend, .variance, .season, .data][best]
+        for index in 1..<6 where kinds[index] > kinds[best] { best = index }
+        return [.level, .trend, .variance, .season, .data, .saturation][best]
     }
 
     private static func place(_ kind: DriftKind) -> Int {
@@ -65,6 +67,7 @@ struct LocalityCell: BitwiseCopyable {
         case .variance: 2
         case .season: 3
         case .data: 4
+        case .saturation: 5
         default: 0
         }
     }

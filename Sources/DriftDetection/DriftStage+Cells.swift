@@ -15,6 +15,14 @@ extension DriftStage {
         cell.pointee.version = version
     }
 
+    /// Traffic: its ends are neighbours, whose drifts may have one cause. Ends that are not known here yet are not made
+    /// known by it.
+    mutating func receiveInteraction(_ entry: Entry) {
+        guard entry.resource != 0, entry.object != 0, entry.resource != entry.object else { return }
+        if let slot = resourceIndex.find(entry.resource, 1) { resources.write(slot).pointee.meet(entry.object) }
+        if let slot = resourceIndex.find(entry.object, 1) { resources.write(slot).pointee.meet(entry.resource) }
+    }
+
     /// Counts the resource where it lives.
     private mutating func moveResource(_ slot: Int, to locality: NameNumber) {
         let cell = resources.write(slot)

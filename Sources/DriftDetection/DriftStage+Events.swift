@@ -29,6 +29,7 @@ extension DriftStage {
             writer.key("retrainRequested")
             writer.bool(report.retrains)
             writeAffected(report, into: &writer)
+            writeNeighbours(report, into: &writer)
         }
     }
 
@@ -51,7 +52,9 @@ extension DriftStage {
     }
 
     /// What drifted together, or the one that operators should look at.
-    func publishGroup(_ cell: LocalityCell, isAlarm: Bool, at time: EventTime, into out: Emitter) {
+    func publishGroup(
+        _ cell: LocalityCell, _ scope: StaticString, isAlarm: Bool, at time: EventTime, into out: Emitter
+    ) {
         let subject = cell.name != 0 ? cell.name : cell.resource
         record("io.twinscale.drift.group.v1", about: subject, at: time, into: out) { writer in
             if cell.name != 0 {
@@ -62,6 +65,8 @@ extension DriftStage {
             writer.string(cell.kind.text)
             writer.key("reason")
             writer.string(cell.drifted > 1 ? "resources of the locality drifted together" : "a resource drifted")
+            writer.key("scope")
+            writer.string(scope)
             writer.key("alarm")
             writer.bool(isAlarm)
             writer.key("impact")
@@ -70,6 +75,8 @@ extension DriftStage {
             writer.time(EventTime(milliseconds: cell.since))
             writer.key("resources")
             writer.int(Int64(cell.drifted))
+            writer.key("resourcesLinked")
+            writer.int(Int64(cell.linked))
             writer.key("resourcesKnown")
             writer.int(Int64(max(cell.resources, cell.drifted)))
             writer.key("resourcesExplained")
@@ -127,7 +134,25 @@ extension DriftStage {
         writer.string(names.bytes(of: metric))
     }
 
-    /// The other metrics of the resource that are held because they drifted as well.
+    /// The resources that it talks to and that drifted in the same window.
+    private func writeNeighbours(_ report: Report, into writer: inout JSONWriter) {
+        writer.key("neighbours")
+        writer.beginArray()
+        if let slot = resourceIndex.find(report.resource, 1), let place = localityIndex.find(report.locality, 1) {
+            var resource = resources.read(slot).pointee
+            // Its own drift is noted after it is told.
+            resource.window = localities.read(place).pointee.opened
+            for index in 0..<DriftResourceCell.neighboursMax where resource.neighbours[index] != 0 {
+                guard let other = resourceIndex.find(resource.neighbours[index], 1), resource.window != .max,
+                    drifted(other, with: resource)
+                else { continue }
+                writer.string(names.bytes(of: resource.neighbours[index]))
+            }
+        }
+        writer.endArray()
+    }
+
+    /// The other metrics of the resource with a drift in force.
     private func writeAffected(_ report: Report, into writer: inout JSONWriter) {
         writer.key("affectedMetrics")
         writer.beginArray()
@@ -136,7 +161,8 @@ extension DriftStage {
             var left = settings.affectedMetricsMax
             while next != 0, left > 0 {
                 let cell = series.read(Int(next) &- 1)
-                if cell.pointee.hold > 0, cell.pointee.metric != report.metric {
+                let isDrifting = cell.pointee.hold > 0 || cell.pointee.distrustedSamples > 0
+                if isDrifting, cell.pointee.metric != report.metric {
                     writer.string(names.bytes(of: cell.pointee.metric))
                     left -= 1
                 }

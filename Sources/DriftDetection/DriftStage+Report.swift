@@ -64,6 +64,8 @@ extension DriftStage {
         _ verdict: DriftVerdict, _ entry: Entry, _ slot: Int
     ) -> (DriftKind, StaticString) {
         let cell = series.write(slot)
+        let isLess = verdict.change == .variance ? verdict.magnitude < 1 : verdict.magnitude < 0
+        if isLess && cell.pointee.isAtCeiling { return (.saturation, "the values stay at their ceiling") }
         if verdict.change == .variance {
             return verdict.magnitude < 1
                 ? (.variance, "the spread of the residuals shrank") : (.variance, "the spread of the residuals grew")
@@ -193,8 +195,30 @@ extension DriftStage {
         let isOpen = cell.pointee.opened != .max
         let isFirst = !isOpen || resources.read(owner).pointee.window != cell.pointee.opened
         cell.pointee.take(report, isFirst: isFirst)
+        if isFirst { resources.write(owner).pointee.isLinked = 0 }
         resources.write(owner).pointee.window = cell.pointee.opened
+        link(owner, place)
         if !isOpen { nextClose = min(nextClose, windowEnd(cell.pointee.opened)) }
+    }
+
+    /// Counts the resource and its neighbours that drifted in the same window.
+    private mutating func link(_ owner: Int, _ place: Int) {
+        let resource = resources.read(owner).pointee
+        for index in 0..<DriftResourceCell.neighboursMax where resource.neighbours[index] != 0 {
+            guard let other = resourceIndex.find(resource.neighbours[index], 1), drifted(other, with: resource) else {
+                continue
+            }
+            for slot in [owner, other] where resources.read(slot).pointee.isLinked == 0 {
+                resources.write(slot).pointee.isLinked = 1
+                localities.write(place).pointee.linked &+= 1
+            }
+        }
+    }
+
+    /// Whether a resource has drifted in the window in which another one of its locality did.
+    func drifted(_ other: Int, with resource: DriftResourceCell) -> Bool {
+        let cell = resources.read(other).pointee
+        return cell.window != .min && cell.window == resource.window && cell.locality == resource.locality
     }
 
     func windowEnd(_ opened: Int64) -> Int64 {
@@ -214,11 +238,15 @@ extension DriftStage {
             let cell = localities.read(place).pointee
             localities.write(place).pointee.close()
             let needed = max(Double(settings.groupResourcesMin), settings.groupShareMin * Double(cell.resources))
-            let isGroup = Double(cell.drifted) >= needed
+            let isOfLocality = Double(cell.drifted) >= needed
+            let isOfEdges = !isOfLocality && Int64(cell.linked) >= Int64(settings.groupResourcesMin)
+            let isGroup = isOfLocality || isOfEdges
             let isAlarm = alarms.take(impact: cell.impact, at: watermark)
             if isGroup { counts.groups &+= 1 }
             if isAlarm { counts.alarms &+= 1 }
-            if isGroup || isAlarm { publishGroup(cell, isAlarm: isAlarm, at: watermark, into: out) }
+            guard isGroup || isAlarm else { continue }
+            let scope: StaticString = isOfLocality ? "locality" : isOfEdges ? "edges" : "resource"
+            publishGroup(cell, scope, isAlarm: isAlarm, at: watermark, into: out)
         }
     }
 }

@@ -45,6 +45,7 @@ extension DriftStage {
             guard isName(cell.resource), cell.locality == 0 || isName(cell.locality),
                 resourceIndex.find(cell.resource, 1) == nil
             else { throw .invalid("drift: a resource without a name of its own") }
+            try checkNeighbours(cell)
             resourceIndex.insert(cell.resource, 1, slot)
         }
         for slot in 0..<series.count {
@@ -71,6 +72,17 @@ extension DriftStage {
                 throw .invalid("drift: a window of unknown resources")
             }
             nextClose = min(nextClose, windowEnd(cell.opened))
+        }
+    }
+
+    private func checkNeighbours(_ cell: DriftResourceCell) throws(StateError) {
+        guard cell.neighbourPlace < UInt32(DriftResourceCell.neighboursMax) else {
+            throw .invalid("drift: impossible neighbours")
+        }
+        for index in 0..<DriftResourceCell.neighboursMax {
+            guard cell.neighbours[index] == 0 || isName(cell.neighbours[index]) else {
+                throw .invalid("drift: a neighbour without a name")
+            }
         }
     }
 

@@ -13,9 +13,10 @@ import TwinCore
 /// The twin says by a residual that is not a number that there is no reference, or another one from now on.
 ///
 /// Anomalies and most data problems are reported and neither hold the series nor ask for retraining. Drifts of one
-/// locality within a window of event time are looked at together (`DriftGroups.swift`): a shared cause is reported
-/// once, and operators are alarmed from a budget of the whole fleet. A twin is distrusted at once; how many are
-/// retrained is bounded, and those that must wait ask again with their next samples.
+/// locality within a window of event time are looked at together (`DriftGroups.swift`): a shared cause, of a good part
+/// of the locality or of resources that talk to each other, is reported once with its scope, and operators are alarmed
+/// from a budget of the whole fleet. A twin is distrusted at once; how many are retrained is bounded, and those that
+/// must wait ask again with their next samples.
 package struct DriftStage: Stage, ~Copyable {
     /// What the operator can set; part of the fingerprint.
     package typealias Settings = DriftSettings
@@ -24,7 +25,7 @@ package struct DriftStage: Stage, ~Copyable {
     package static var inbox: TopicName { .forecasts }
     package static var outputs: [TopicName] { [.drift, .observations] }
     package static var watermarkOutput: TopicName? { nil }
-    package static var logicVersion: UInt32 { 2 }
+    package static var logicVersion: UInt32 { 3 }
 
     let settings: DriftSettings
     let task: TaskID
@@ -62,6 +63,7 @@ package struct DriftStage: Stage, ~Copyable {
         switch entry.kind {
         case .forecast: receiveForecast(entry, into: out)
         case .tags: receiveTags(entry)
+        case .interaction: receiveInteraction(entry)
         case .gone: receiveGone(entry)
         default: break
         }
@@ -125,6 +127,7 @@ package struct DriftStage: Stage, ~Copyable {
         let value = Float(value)
         if !cell.pointee.usualValue.isFinite { cell.pointee.usualValue = value }
         // A sudden other unit must not have moved it by the time that it is noticed.
+        cell.pointee.followCeiling(value)
         let limit = 0.25 * cell.pointee.usualValue.magnitude + 1e-4 * value.magnitude
         cell.pointee.usualValue += min(max(value - cell.pointee.usualValue, -limit), limit) / 64
     }

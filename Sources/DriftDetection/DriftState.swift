@@ -12,6 +12,9 @@ struct SeriesCell: BitwiseCopyable {
     var pendingSince: Int64 = 0
     /// The level of late, slowly followed, for noticing that the unit is another one.
     var usualValue: Float = .nan
+    /// The highest level of late, and samples in a row close to it.
+    var highest: Float = -.infinity
+    var topRun: Int32 = 0
     /// What forecasts have cost since the twin is distrusted: errors beyond the usual, in deviations.
     var cost: Float = 0
     var resource: NameNumber
@@ -48,6 +51,28 @@ struct SeriesCell: BitwiseCopyable {
     static let missing: UInt8 = 1
     static let frozen: UInt8 = 2
 
+    /// Keeps the ceiling up: the highest level, forgotten slowly, and how long the series has been at it.
+    @inline(__always)
+    mutating func followCeiling(_ value: Float) {
+        if value > highest {
+            if value > highest + Self.ceilingShare * highest.magnitude { topRun = 0 }
+            highest = value
+        } else {
+            highest += (usualValue - highest) / 32_768
+        }
+        topRun = value >= highest - Self.ceilingShare * highest.magnitude ? min(topRun &+ 1, 1_000_000) : 0
+    }
+
+    /// The values stay at a ceiling that they used to reach seldom.
+    var isAtCeiling: Bool {
+        topRun >= Self.ceilingSamples && usualValue + Self.usualBelow * highest.magnitude < highest
+    }
+
+    /// How near the ceiling is at it, how long a stay counts, and how far below the usual level must lie.
+    private static let ceilingShare: Float = 0.01
+    private static let ceilingSamples: Int32 = 6
+    private static let usualBelow: Float = 0.1
+
     /// Forgets all that was learned: the twin behind it is another one.
     mutating func forget() {
         let next = nextOfResource
@@ -73,8 +98,22 @@ struct DriftResourceCell: BitwiseCopyable {
     /// Hash of its version tag, 0 before the first, and the event time of its last change.
     var version: UInt64 = 0
     var versionTime: Int64 = .min
+    /// Resources that it talks to, the newest edges, 0 for none; and the next place.
+    var neighbours: [6 of NameNumber] = InlineArray(repeating: 0)
+    var neighbourPlace: UInt32 = 0
+    /// 1 once it is counted among those of its window that drifted with a neighbour.
+    var isLinked: UInt32 = 0
+
+    static let neighboursMax = 6
 
     init(resource: NameNumber) { self.resource = resource }
+
+    /// Notes an edge; the oldest of too many gives way.
+    mutating func meet(_ other: NameNumber) {
+        for index in 0..<Self.neighboursMax where neighbours[index] == other { return }
+        neighbours[Int(neighbourPlace)] = other
+        neighbourPlace = neighbourPlace &+ 1 == UInt32(Self.neighboursMax) ? 0 : neighbourPlace &+ 1
+    }
 }
 
 /// How many retrain requests a task may make: tokens that come back with event time.

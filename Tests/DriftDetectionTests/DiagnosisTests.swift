@@ -153,6 +153,39 @@ import TwinCore
         #expect(Self.events(run, Self.single, "\"subject\":\"trend\"", "\"kind\":\"season\"").isEmpty)
     }
 
+    /// Three services in a chain among sixty: too few for the locality, but they talk to each other.
+    @Test func `resources that talk to each other and drift together are one report`() throws {
+        let chain = [("r1", "r2"), ("r2", "r3")]
+        for isChained in [true, false] {
+            var entries = Self.fleet(60, samples: 130, seed: 11) { (1...3).contains($0) && $1 >= 120 ? 6 : 0 }
+            let edges = chain.map { TestEntry(kind: .interaction, resource: $0.0, object: $0.1, value: 5) }
+            if isChained { entries.insert(contentsOf: edges, at: 60) }
+            let run = try Self.run(entries)
+            let groups = Self.events(run, Self.group, "\"scope\":\"edges\"", "\"resourcesLinked\":3")
+            #expect(groups.count == (isChained ? 1 : 0))
+            #expect(run.counter("groups") == (isChained ? 1 : 0))
+            let told = Self.events(run, Self.single, "\"subject\":\"r2\"").filter { !$0.contains("\"neighbours\":[]") }
+            let asNeighbours = Self.events(run, Self.single, "\"neighbours\":[\"r2\"")
+            #expect((told.count + asNeighbours.count > 0) == isChained)
+        }
+    }
+
+    @Test func `values that stay at their ceiling while more is expected are saturation`() throws {
+        var entries: [TestEntry] = []
+        var random = SeededRandom(seed: 12)
+        for step in 0..<400 {
+            let isHeld = step >= 350
+            let isPeak = isHeld || step % 90 == 89
+            let value = isPeak ? 100 - 0.2 * random.uniform() : 60 + random.normal()
+            entries.append(.forecast(
+                "r", time: Int64(step) * Self.minute, value: value,
+                residual: Float(random.normal() - (isHeld ? 5 : 0)), samples: Float(step + 1)))
+        }
+        let run = try Self.run(entries)
+        #expect(Self.events(run, Self.single, "\"kind\":\"saturation\"").count == 1)
+        #expect(run.entries.contains { RetrainCode(raw: $0.entry.code).kind == .saturation })
+    }
+
     @Test func `another unit is a problem of the data`() throws {
         var entries: [TestEntry] = []
         var random = SeededRandom(seed: 9)

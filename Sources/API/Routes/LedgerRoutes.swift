@@ -42,7 +42,8 @@ enum LedgerRoutes {
 
     static func drift(_ call: Call, _ services: Services) throws(Problem) -> Reply {
         let span = try Span(call.query, services)
-        let kind = try call.query.word("kind", ["level", "trend", "variance", "season", "anomaly", "data"])
+        let kinds = ["level", "trend", "variance", "season", "saturation", "anomaly", "data"]
+        let kind = try call.query.word("kind", kinds)
         let (limit, cursor) = (try call.query.limit(), try call.query.numberCursor())
         let page = services.store.ledger.withLock { ledger in
             ledger.drift.page(before: cursor, limit: limit) { entry in

@@ -70,9 +70,11 @@ final class DriftRows {
             counts[Int(kind.rawValue)] += 1
         }
         CSVField.append(milliseconds: milliseconds, to: &file.bytes)
-        for text in fields.texts {
+        for (index, text) in fields.texts.enumerated() {
             file.bytes.append(0x2c)
-            CSVField.append(text, to: &file.bytes)
+            // The file knows six kinds; a ceiling is a level.
+            let isCeiling = index == 2 && text == Array(DriftKind.saturation.text.utf8)
+            CSVField.append(isCeiling ? Array(DriftKind.level.text.utf8) : text, to: &file.bytes)
         }
         file.bytes.append(0x2c)
         PlainDecimal.append(fields.numbers[0], to: &file.bytes)

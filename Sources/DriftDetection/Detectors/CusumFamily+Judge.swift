@@ -28,7 +28,6 @@ extension CusumFamily {
             || max(middleUp.value, middleDown.value) >= tuning.middle
             || max(fastUp.value, fastDown.value) >= tuning.fast
             || max(spreadUp.value, spreadDown.value) >= tuning.spread
-            || max(strongUp.value, strongDown.value) >= Self.strongThreshold
         if !mayAlarm && excursionAge == 0 && !isOutlier { return .none }
         return decide(clipped, isOutlier, tuning)
     }
@@ -45,20 +44,13 @@ extension CusumFamily {
         Self.lead(&leader, middleDown, tuning.middle * stretch, Self.middleSlack, -1)
         Self.lead(&leader, fastUp, tuning.fast * stretch, Self.fastSlack, 1)
         Self.lead(&leader, fastDown, tuning.fast * stretch, Self.fastSlack, -1)
-        let strongLimit = Self.strongThreshold * max(1, tailShare / Self.tailUsual).squareRoot()
-        var strong = Leader(ratio: 0, length: 1, shift: 0)
-        Self.lead(&strong, strongUp, strongLimit, Self.strongSlack, 1)
-        Self.lead(&strong, strongDown, strongLimit, Self.strongSlack, -1)
-        let isStrong = strong.ratio >= 1
-        if isStrong { leader = strong }
         let spreadThreshold = tuning.spread * restless * max(1, spreadBlockVariance - 0.1)
         let spreadRatio = max(spreadUp.value, spreadDown.value) / spreadThreshold
         // Whatever is beyond its threshold may have run long enough.
-        // A strong shift has to last only four samples.
-        let levelLength = leader.ratio >= 1 ? leader.length &+ (isStrong ? 2 : 0) : 0
+        let levelLength = leader.ratio >= 1 ? leader.length : 0
         let spreadLength = spreadRatio >= 1 ? max(spreadUp.length, spreadDown.length) : 0
         if max(levelLength, spreadLength) >= Self.confirmSamples {
-            return alarm(leader, isSpread: !isStrong && isSpread(leader, spreadRatio), spreadRatio)
+            return alarm(leader, isSpread: isSpread(leader, spreadRatio), spreadRatio)
         }
         let isBeyond = leader.ratio >= 1 || spreadRatio >= 1
         return watchExcursion(clipped, isBeyond || isOutlier, max(leader.ratio, spreadRatio), leader.shift, tuning)
@@ -121,6 +113,20 @@ extension CusumFamily {
         return verdict
     }
 
+    /// A run of residuals far out on one side.
+    mutating func alarmOfJump() -> DriftVerdict {
+        var verdict = DriftVerdict.none
+        let length = max(jump.length, 1)
+        verdict.change = .level
+        verdict.samplesSince = length &- 1
+        verdict.shift = min(jump.mean.magnitude, 10)
+        verdict.magnitude = jump.mean * coreSquared.squareRoot()
+        verdict.score = 1
+        jump.restart()
+        clearCharts()
+        return verdict
+    }
+
     /// The spread changed rather than the mean: the spread's chart leads or is close, and the residuals of its run do
     /// not lean to one side.
     private func isSpread(_ leader: Leader, _ spreadRatio: Float) -> Bool {
@@ -155,8 +161,6 @@ extension CusumFamily {
         middleDown = CusumChart()
         fastUp = CusumChart()
         fastDown = CusumChart()
-        strongUp = CusumChart()
-        strongDown = CusumChart()
         spreadUp = CusumChart()
         spreadDown = CusumChart()
         slowUpMoment = 0

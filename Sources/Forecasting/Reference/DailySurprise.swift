@@ -6,6 +6,8 @@ struct DailySurprise: BitwiseCopyable {
     private static let binsMax = 288
     /// Errors up to so many deviations surprise nobody.
     private static let usualSize: Float = 3
+    /// What recurs may hide no more than so much.
+    private static let widthMax: Float = 3
     private static let fall: Float = 0.5
     private static let resolution: Float = 16
 
@@ -18,28 +20,41 @@ struct DailySurprise: BitwiseCopyable {
     var isSound: Bool { bin < UInt32(Self.binsMax) }
 
     /// How much wider an error may be at a moment, 1 where nothing is unusual.
-    mutating func width(at milliseconds: Int64, step: UInt32) -> Float {
+    func width(at milliseconds: Int64, step: UInt32) -> Float {
         let size = Self.size(confirmed[Self.place(milliseconds, step).bin])
-        return max(size / Self.usualSize, 1)
+        return min(max(size / Self.usualSize, 1), Self.widthMax)
     }
 
-    mutating func fold(_ error: Float, at milliseconds: Int64, step: UInt32) {
+    /// - Parameter jitter: by how many bins what recurs may come earlier or later.
+    mutating func fold(_ error: Float, at milliseconds: Int64, step: UInt32, jitter: Int) {
         let (now, count) = Self.place(milliseconds, step)
         if now != Int(bin) {
-            close(count)
+            close(count, min(jitter, count / 4))
             bin = UInt32(now)
             largest = 0
         }
         largest = max(largest, min(error.magnitude, 250))
     }
 
-    private mutating func close(_ count: Int) {
+    private mutating func close(_ count: Int, _ jitter: Int) {
         let index = min(Int(bin), count - 1)
-        let both = min(largest, Self.size(Self.around(last, index, count)))
+        var before: UInt8 = 0
+        for offset in -jitter...jitter { before = max(before, last[Self.wrapped(index + offset, count)]) }
+        let both = min(largest, Self.size(before))
         let old = Self.size(confirmed[index])
-        let next = both > old ? both : old + Self.fall * (both - old)
-        confirmed[index] = Self.code(next)
+        confirmed[index] = Self.code(both > old ? both : old + Self.fall * (both - old))
         last[index] = Self.code(largest)
+        guard both > Self.usualSize, jitter > 1 else { return }
+        // What comes somewhat earlier or later on another day is expected there, too.
+        let code = Self.code(both)
+        for offset in -jitter...jitter {
+            let place = Self.wrapped(index + offset, count)
+            confirmed[place] = max(confirmed[place], code)
+        }
+    }
+
+    private static func wrapped(_ index: Int, _ count: Int) -> Int {
+        index < 0 ? index + count : index >= count ? index - count : index
     }
 
     @inline(__always)
@@ -49,11 +64,6 @@ struct DailySurprise: BitwiseCopyable {
         let length = max(Int64(step), 300_000)
         let count = min(max(Int(86_400_000 / length), 1), binsMax)
         return (min(Int(day / length), count - 1), count)
-    }
-
-    @inline(__always)
-    private static func around(_ bins: [288 of UInt8], _ bin: Int, _ count: Int) -> UInt8 {
-        max(bins[bin], bins[bin == 0 ? count - 1 : bin - 1], bins[bin + 1 == count ? 0 : bin + 1])
     }
 
     private static func size(_ code: UInt8) -> Float {

@@ -12,6 +12,13 @@ import Glibc
 /// Statistics", 1981, section 7.8, with a redescending score); what is younger than 17 steps is not learned from yet,
 /// as it may belong to a change that is just being found.
 ///
+/// Where the level alone explains the series as well (`LevelReference`, compared by robust sizes of the errors),
+/// residuals are distances from it: an autoregression leans towards levels of before.
+///
+/// A reported change moves the origin and leaves the rest of the fit as it is, so that the next change is seen at once.
+/// The steps after it are its probation: if their mean error against the old level is less than two standard errors,
+/// the alarm was false and the old level is taken up again; else old steps count for no more than a day's from then on.
+///
 /// Residuals are errors in robust standard deviations (a recursive M-estimate of scale). Where noise grows with the
 /// level (counts, multiplicative noise) its power of the level is learned too, or each busy hour would look like a
 /// change of the spread; where errors are large at the same time of every day, they are expected there
@@ -24,6 +31,24 @@ struct Reference: BitwiseCopyable {
     private var weights: Features = InlineArray(repeating: 0)
     private var growth = NoiseGrowth()
     private var surprise = DailySurprise()
+    private var level = LevelReference()
+    /// Robust sizes of the errors of both models, each over the same steps.
+    private var fitSize: Float = 1
+    private var levelSize: Float = 1
+    /// 1 where the level alone explains the series as well.
+    private var usesLevel: UInt32 = 0
+    /// Steps that the level of after a change rests on; 0 once it is known well enough.
+    private var trackedSteps: UInt32 = 0
+    /// Steps until a change is confirmed or revoked, those so far, and the sum of their errors against the old level.
+    private var probationLeft: UInt32 = 0
+    private var probationSteps: Float = 0
+    private var probationSum: Float = 0
+    /// The level of before the change.
+    private var oldOrigin: Float = 0
+    /// 1 once the shape of the day is part of the fit.
+    private var knowsDay: UInt32 = 0
+    /// Steps that the scale rests on.
+    private var scaleAge: UInt32 = 0
     /// Believed values that are not learned from yet, a ring whose next place is `waitingPlace`, and the last two
     /// that were learned from.
     private var waiting: [18 of Float] = InlineArray(repeating: 0)
@@ -75,10 +100,18 @@ struct Reference: BitwiseCopyable {
     private static let persistenceMaxYoung: Float = 0.98
     /// A mean of late beyond this speaks of a change, and fitting anew would hide it.
     private static let quietMean: Float = 0.25
+    /// The level is the reference if its errors are at most so many times those of the fit; and stays it.
+    private static let levelTaken: Float = 1
+    private static let levelKept: Float = 1.1
     /// Old steps count for no more than so many; after a change for a day's, within bounds.
     private static let memorySteps: Float = 8_192
     private static let keptMin: Float = 200
     private static let keptMax: Float = 4_000
+    private static let keptScaleSteps: UInt32 = 48
+    /// Steps after a change for which its level is followed.
+    private static let trackedStepsMax: UInt32 = 128
+    /// By how many bins of `DailySurprise` what recurs may come earlier or later.
+    private static let jitterBins = 3
     /// Below so much of the level nothing is a change.
     private static let noiseFloor: Float = 0.003
 
@@ -95,6 +128,7 @@ struct Reference: BitwiseCopyable {
     mutating func fold(_ value: Float, at milliseconds: Int64, steps: UInt32, step: UInt32) -> Float {
         if step != stepMilliseconds { begin(value, step: step) }
         age = min(age &+ 1, 1 << 30)
+        scaleAge = min(scaleAge &+ 1, 1 << 30)
         total = min(total &+ 1, 1 << 30)
         guard unit > 0 else { return warm(value) }
         let width = steps > 1 ? skip(to: milliseconds, steps: steps) : 1
@@ -105,7 +139,6 @@ struct Reference: BitwiseCopyable {
         let usual = max(noise * spread * width, 1e-12)
         let surprising = surprise.width(at: milliseconds, step: stepMilliseconds)
         let deviation = usual * surprising * (1 + 1 / Float(age)).squareRoot()
-        if isFrozen != 0 { surprise.fold(error / usual, at: milliseconds, step: stepMilliseconds) }
         if width == 1 {
             growth.fold(value, expected: origin + unit * expected, error: error / max(noise, 1e-12))
             learnScale(error / (spread * surprising))
@@ -114,7 +147,16 @@ struct Reference: BitwiseCopyable {
         }
         let believed = expected + Self.believe(error, limit: Self.believedDeviations * deviation)
         learn(believed, at: milliseconds)
-        return judge(clamped(error / deviation, Self.residualMax))
+        let levelDeviation = level.deviation(floor: floor)
+        let levelError = level.fold((value - origin) / unit, at: milliseconds, followsJumps: usesLevel == 0)
+        if isFrozen != 0 {
+            compare(error, levelError)
+            let size = usesLevel != 0 ? levelError / levelDeviation : error / usual
+            surprise.fold(size, at: milliseconds, step: stepMilliseconds, jitter: usesLevel != 0 ? 1 : Self.jitterBins)
+        }
+        if trackedSteps > 0 { track(error, usual) }
+        let residual = usesLevel != 0 ? levelError / levelDeviation : error / deviation
+        return judge(clamped(residual, Self.residualMax))
     }
 
     /// As much of an error as is believed: all up to the limit, beyond it the less the larger it is. So a single spike
@@ -123,6 +165,67 @@ struct Reference: BitwiseCopyable {
     private static func believe(_ error: Float, limit: Float) -> Float {
         error.magnitude <= limit ? error : limit * (limit / error)
     }
+
+    /// Which of the models errs less; it is settled when a fit is frozen.
+    @inline(__always)
+    private mutating func compare(_ error: Float, _ levelError: Float) {
+        let gain: Float = 1 / Float(min(total, 128) &+ 8)
+        fitSize = Self.follow(fitSize, error, gain)
+        levelSize = Self.follow(levelSize, levelError, gain)
+    }
+
+    @inline(__always)
+    private static func follow(_ size: Float, _ error: Float, _ gain: Float) -> Float {
+        let ratio = error / max(size, 1e-9)
+        return min(max(size * (1 + gain * (min(ratio * ratio, 2.25) / scaleTarget - 1)), 1e-6), 1e12)
+    }
+
+    /// After a change the fit goes on from the new level, which is followed ever more slowly.
+    private mutating func track(_ error: Float, _ usual: Float) {
+        let moved = (origin - oldOrigin) / unit * (1 - persistence)
+        trackedSteps &+= 1
+        shiftOrigin(by: clamped(error, 2 * usual) / Float(trackedSteps) / (1 - persistence))
+        if probationLeft > 0 {
+            probationLeft &-= 1
+            probationSteps += 1
+            probationSum += clamped(error + moved, 3 * usual)
+            if probationLeft == 0 { endProbation(usual) }
+        } else if trackedSteps >= Self.trackedStepsMax {
+            trackedSteps = 0
+        }
+    }
+
+    /// The steps after an alarm tell whether there was a change: if they fit the old level, it is taken up again.
+    private mutating func endProbation(_ usual: Float) {
+        let mean = probationSum / probationSteps
+        if mean.magnitude < 2 * usual / probationSteps.squareRoot() {
+            isRenewed = 1
+            trackedSteps = 0
+            return shiftOrigin(by: (oldOrigin - origin) / unit)
+        }
+        fit.limit(to: keptSteps)
+        age = min(age, UInt32(keptSteps))
+        frozenAge = age
+        nextFreeze = age &+ max(age / 32, 1)
+    }
+
+    private var persistence: Float { weights[1] + weights[2] }
+
+    /// Measures from another level: what was learned holds for distances from it.
+    private mutating func shiftOrigin(by change: Float) {
+        let bounded = clamped(change, 1e6)
+        guard (origin + bounded * unit).magnitude < 1e37 else { return }
+        origin += bounded * unit
+        last -= bounded
+        lastButOne -= bounded
+        learned -= bounded
+        learnedBefore -= bounded
+        for index in 0..<Self.waitingMax { waiting[index] -= bounded }
+        level.shift(by: -bounded)
+    }
+
+    /// Nothing below is a change.
+    private var floor: Float { max(Self.noiseFloor * (origin / unit).magnitude, 1e-4) }
 
     private mutating func begin(_ value: Float, step: UInt32) {
         self = Reference()
@@ -141,8 +244,10 @@ struct Reference: BitwiseCopyable {
         last = (value - origin) / unit
         lastButOne = last
         dropWaiting()
+        level.start(at: last, scale: 1)
         noise = 1
         scale = 1
+        scaleAge = 0
         age = 0
         return .nan
     }
@@ -197,7 +302,7 @@ struct Reference: BitwiseCopyable {
     @inline(__always)
     private mutating func learnScale(_ error: Float) {
         let ratio = error / max(scale, 1e-9)
-        let gain = 1 / Float(min(age &+ 8, 1_024))
+        let gain = 1 / Float(min(scaleAge &+ 8, 1_024))
         scale = min(max(scale * (1 + gain * (min(ratio * ratio, 2.25) / Self.scaleTarget - 1)), 1e-6), 1e12)
     }
 
@@ -263,7 +368,9 @@ struct Reference: BitwiseCopyable {
         weights = solved
         power = growth.power
         normal = growth.normal
-        noise = max(scale, Self.noiseFloor * (origin / unit).magnitude, 1e-4)
+        noise = max(scale, floor)
+        choose()
+        knowsDay = hasDay || (stepsPerDay < 12 && total > 64) ? 1 : 0
         isFrozen = 1
         frozenAge = age
         mean = 0
@@ -271,21 +378,49 @@ struct Reference: BitwiseCopyable {
         nextFreeze = age &+ max(age / 32, 1)
     }
 
-    /// Fits anew to the steps since a change. Shape and persistence of before count for little, the old level for
-    /// nothing.
+    /// The level alone, or the fit.
+    private mutating func choose() {
+        let isLevel = !level.jumpsDaily && levelSize <= (usesLevel != 0 ? Self.levelKept : Self.levelTaken) * fitSize
+        guard isLevel != (usesLevel != 0) else { return }
+        usesLevel = isLevel ? 1 : 0
+        isRenewed = 1
+    }
+
+    /// A change was reported: the level is that of the steps since, until they prove the old one right.
     /// - Parameters:
     ///   - history: the steps since the change, oldest first, the last of them the last one folded.
-    ///   - settleSteps: steps that the fit must rest on before it is frozen.
+    ///   - settleSteps: steps after which it is settled whether there was a change; before a day is known, those that
+    ///     the fit must rest on before it is frozen.
     mutating func refit(_ history: UnsafeBufferPointer<Float>, last milliseconds: Int64, settleSteps: UInt32) {
         guard unit > 0 else { return }
-        // About a day's worth of shape and persistence is kept, at least what a fit needs.
-        fit.forgetLevel(keeping: min(max(86_400_000 / Float(max(stepMilliseconds, 1)), Self.keptMin), Self.keptMax))
-        nextFreeze = isFrozen != 0 ? settleSteps : max(settleSteps, Self.stepsMin)
-        isFrozen = 0
         isRenewed = 1
+        guard isFrozen != 0, knowsDay != 0 else { return beginAnew(history, last: milliseconds, settleSteps) }
+        let isRepeated = probationLeft > 0
+        if !isRepeated { oldOrigin = origin }
+        scaleAge = min(scaleAge, Self.keptScaleSteps)
+        trackedSteps = 1
+        probationLeft = max(settleSteps, 5)
+        probationSteps = 0
+        probationSum = 0
+        guard history.count > 0 else { return }
+        level.restart(at: median(history), steps: history.count)
+        follow(history, last: milliseconds)
+        dropWaiting()
+    }
+
+    /// Before the shape of a day is known its hours look like changes of the level: what was learned counts for little.
+    private mutating func beginAnew(_ history: UnsafeBufferPointer<Float>, last milliseconds: Int64, _ settle: UInt32) {
+        fit.forgetLevel(keeping: keptSteps)
+        nextFreeze = isFrozen != 0 ? settle : max(settle, Self.stepsMin)
+        isFrozen = 0
         age = 0
+        scaleAge = 0
+        frozenAge = 0
+        trackedSteps = 0
+        probationLeft = 0
         waitingCount = 0
         guard history.count > 0 else { return }
+        level.restart(at: median(history), steps: history.count)
         last = (clamped(history[0], 1e30) - origin) / unit
         lastButOne = last
         for index in 1..<max(history.count, 1) {
@@ -298,12 +433,52 @@ struct Reference: BitwiseCopyable {
             age &+= 1
         }
         dropWaiting()
-        frozenAge = 0
         if age >= nextFreeze { freeze() }
+    }
+
+    /// About a day's worth of shape and persistence, at least what a fit needs.
+    private var keptSteps: Float {
+        min(max(86_400_000 / Float(max(stepMilliseconds, 1)), Self.keptMin), Self.keptMax)
+    }
+
+    /// The level of the steps since a change, by the errors that the fit makes on them.
+    private mutating func follow(_ history: UnsafeBufferPointer<Float>, last milliseconds: Int64) {
+        last = (clamped(history[0], 1e30) - origin) / unit
+        lastButOne = last
+        var sum: Float = 0
+        for index in 1..<max(history.count, 1) {
+            let time = milliseconds &- Int64(history.count &- 1 &- index) &* Int64(stepMilliseconds)
+            let value = (clamped(history[index], 1e30) - origin) / unit
+            // The step after a change comes from another level.
+            if index > 1 || history.count == 2 {
+                trackedSteps &+= 1
+                sum += clamped(value - predict(features(at: time, last, lastButOne)), 10 * max(noise, 1e-4))
+            }
+            lastButOne = last
+            last = value
+        }
+        shiftOrigin(by: sum / Float(trackedSteps) / (1 - persistence))
+    }
+
+    /// The middle of the last 15 steps.
+    private func median(_ history: UnsafeBufferPointer<Float>) -> Float {
+        var sorted: [15 of Float] = InlineArray(repeating: 0)
+        let count = min(history.count, 15)
+        for index in 0..<count {
+            let value = (clamped(history[history.count &- count &+ index], 1e30) - origin) / unit
+            var place = index
+            while place > 0 && sorted[place &- 1] > value {
+                sorted[place] = sorted[place &- 1]
+                place &-= 1
+            }
+            sorted[place] = value
+        }
+        return (sorted[(count &- 1) / 2] + sorted[count / 2]) / 2
     }
 
     mutating func scale(by factor: Float) {
         origin *= factor
+        oldOrigin *= factor
         unit *= factor
         normal *= factor
         growth.scale(by: factor)

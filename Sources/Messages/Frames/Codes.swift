@@ -94,6 +94,8 @@ package enum DriftKind: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     case anomaly = 5
     /// Missing, frozen, unit change.
     case data = 6
+    /// The values stay at their ceiling while more is expected.
+    case saturation = 7
 
     package var text: String { String(describing: self) }
 }

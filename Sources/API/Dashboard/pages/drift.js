@@ -7,12 +7,13 @@ import { twinLink } from "../parts/twinbits.js";
 import { tick } from "../parts/chart.js";
 
 const { d3 } = window;
-const kinds = ["level", "trend", "variance", "season", "anomaly", "data"];
+const kinds = ["level", "trend", "variance", "season", "saturation", "anomaly", "data"];
 const about = {
   level: "a lasting step",
   trend: "a new slope",
   variance: "more or less noise",
   season: "another daily shape",
+  saturation: "held at a ceiling",
   anomaly: "brief, nothing is retrained",
   data: "missing or frozen telemetry",
 };
