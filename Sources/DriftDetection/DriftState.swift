@@ -70,7 +70,7 @@ struct SeriesCell: BitwiseCopyable {
 
     /// How near the ceiling is at it, how long a stay counts, and how far below the usual level must lie.
     private static let ceilingShare: Float = 0.01
-    private static let ceilingSamples: Int32 = 6
+    private static let ceilingSamples: Int32 = 4
     private static let usualBelow: Float = 0.1
 
     /// Forgets all that was learned: the twin behind it is another one.

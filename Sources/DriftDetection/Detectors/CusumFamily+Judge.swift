@@ -48,7 +48,9 @@ extension CusumFamily {
         let spreadRatio = max(spreadUp.value, spreadDown.value) / spreadThreshold
         // Whatever is beyond its threshold may have run long enough.
         let levelLength = leader.ratio >= 1 ? leader.length : 0
-        let spreadLength = spreadRatio >= 1 ? max(spreadUp.length, spreadDown.length) : 0
+        // A run far out on one side is about to be a jump, not a larger spread.
+        let isRunning = jump.length >= 3 && jump.length <= Self.confirmSamples
+        let spreadLength = spreadRatio >= 1 && !isRunning ? max(spreadUp.length, spreadDown.length) : 0
         if max(levelLength, spreadLength) >= Self.confirmSamples {
             return alarm(leader, isSpread: isSpread(leader, spreadRatio), spreadRatio)
         }
