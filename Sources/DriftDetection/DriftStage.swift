@@ -128,7 +128,7 @@ package struct DriftStage: Stage, ~Copyable {
         if !cell.pointee.usualValue.isFinite { cell.pointee.usualValue = value }
         // A sudden other unit must not have moved it by the time that it is noticed.
         cell.pointee.followCeiling(value)
-        let limit = 0.25 * cell.pointee.usualValue.magnitude + 1e-4 * value.magnitude
+        let limit = 0.1 * cell.pointee.usualValue.magnitude + 1e-5 * value.magnitude
         cell.pointee.usualValue += min(max(value - cell.pointee.usualValue, -limit), limit) / 64
     }
 
