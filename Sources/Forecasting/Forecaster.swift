@@ -33,8 +33,7 @@ package protocol Forecaster: BitwiseCopyable {
     /// them is the last step folded. Empty if nothing is known of them.
     /// - Parameter settleSteps: steps that the reference must rest on before drift is judged against it again.
     mutating func retrain(
-        since history: UnsafeBufferPointer<Float>, settleSteps: UInt32, plan: HorizonPlan,
-        shared: UnsafeMutablePointer<SharedModels>
+        since history: UnsafeBufferPointer<Float>, settleSteps: UInt32, shared: UnsafeMutablePointer<SharedModels>
     )
 
     /// Measures in another unit from now on: everything known is multiplied.

@@ -33,6 +33,8 @@ struct PendingQuantiles: BitwiseCopyable {
 /// logarithm of the stretch follows the exceedances one by one (adaptive conformal inference, as in `Band`).
 struct HorizonMixture: BitwiseCopyable {
     static let members = 3
+    /// By member, for people.
+    static let memberNames = ["Regression", "Network", "Habit"]
     /// Forecasts that wait at a time.
     static let places = 4
     private static let levels = ForecastLevels.count
@@ -123,11 +125,15 @@ struct HorizonMixture: BitwiseCopyable {
 
     /// Judges the forecasts that speak of `step`; those of steps that were passed over are dropped.
     @inline(__always)
-    mutating func mature(step: UInt32, value: Float, priors: UnsafeMutablePointer<Float>) {
+    mutating func mature(
+        step: UInt32, value: Float, priors: UnsafeMutablePointer<Float>, carried: UnsafeMutablePointer<Double>
+    ) {
         for index in 0..<Self.places where pending[index].target != 0 && pending[index].target <= step {
             let isNow = pending[index].target == step
             pending[index].target = 0
-            if isNow { learn(pending[index], value: value, priors: priors) }
+            guard isNow else { continue }
+            for number in 0..<Self.numbers { carried[number / Self.levels] += Double(weights[number]) }
+            learn(pending[index], value: value, priors: priors)
         }
     }
 

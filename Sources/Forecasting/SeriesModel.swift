@@ -64,7 +64,9 @@ extension SeriesModel {
         status.referenceResidual = reference.fold(
             value, at: milliseconds, steps: elapsed, step: front.stepMilliseconds)
         for anchor in 0..<Int(anchorCount) {
-            mixtures[anchor].mature(step: front.step, value: value, priors: shared.pointee.priors(of: kin, anchor))
+            mixtures[anchor].mature(
+                step: front.step, value: value, priors: shared.pointee.priors(of: kin, anchor),
+                carried: shared.pointee.carried)
         }
         front.learn(spread: spread)
         judge()
@@ -249,8 +251,7 @@ extension SeriesModel {
     }
 
     package mutating func retrain(
-        since history: UnsafeBufferPointer<Float>, settleSteps: UInt32, plan: HorizonPlan,
-        shared: UnsafeMutablePointer<SharedModels>
+        since history: UnsafeBufferPointer<Float>, settleSteps: UInt32, shared: UnsafeMutablePointer<SharedModels>
     ) {
         guard front.steps > 0 else { return }
         distrust()

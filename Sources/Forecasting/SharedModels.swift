@@ -8,6 +8,9 @@ package struct SharedModels: ~Copyable {
     let network: UnsafeMutablePointer<Network>
     /// By class and horizon: the mean leads by member and level, and the stretches by level; powers of two.
     private let leads: UnsafeMutablePointer<Float>
+    /// By member: the weights it had in what was issued, summed over levels and judged forecasts. For people to see;
+    /// nothing is decided by it, and no snapshot keeps it.
+    let carried: UnsafeMutablePointer<Double>
     /// What the members say at one horizon, while it is combined.
     let said: UnsafeMutablePointer<Float>
 
@@ -16,6 +19,8 @@ package struct SharedModels: ~Copyable {
         network.initialize(to: Network())
         leads = .allocate(capacity: Self.classesMax * Self.numbersPerClass)
         leads.initialize(repeating: 0, count: Self.classesMax * Self.numbersPerClass)
+        carried = .allocate(capacity: HorizonMixture.members)
+        carried.initialize(repeating: 0, count: HorizonMixture.members)
         said = .allocate(capacity: HorizonMixture.numbers + ForecastLevels.count)
         said.initialize(repeating: 0, count: HorizonMixture.numbers + ForecastLevels.count)
     }
@@ -24,6 +29,7 @@ package struct SharedModels: ~Copyable {
         network.deinitialize(count: 1)
         network.deallocate()
         leads.deallocate()
+        carried.deallocate()
         said.deallocate()
     }
 
@@ -32,6 +38,14 @@ package struct SharedModels: ~Copyable {
     func priors(of kin: UInt32, _ anchor: Int) -> UnsafeMutablePointer<Float> {
         let place = Int(kin) % Self.classesMax
         return leads + (place * Self.numbersPerClass + anchor * HorizonMixture.priorCount)
+    }
+
+    /// Who carried how much of the forecasts that have been judged since the start: names, and summed weights times
+    /// 1000 over the number of levels.
+    package var carriedWeights: [(member: String, weight: UInt64)] {
+        HorizonMixture.memberNames.indices.map { index in
+            (HorizonMixture.memberNames[index], UInt64(1_000 * carried[index] / Double(ForecastLevels.count)))
+        }
     }
 
     /// What a snapshot keeps.

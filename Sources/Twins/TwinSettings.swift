@@ -39,7 +39,10 @@ package struct TwinSettings: Sendable, Equatable {
 }
 
 /// What the twin-updater has counted since it started.
-struct TwinCounters {
+package struct TwinCounters {
+    /// Counters that begin so tell what each member of the ensemble carried of the judged forecasts, in thousandths.
+    package static let carriedPrefix = "carriedBy"
+
     /// Samples accepted in order.
     var accepted: UInt64 = 0
     /// Samples that came out of order and were merged into the history.

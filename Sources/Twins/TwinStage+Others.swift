@@ -23,8 +23,7 @@ extension TwinStage {
         }
         let settleSteps = entry.value >= 0 ? UInt32(min(entry.value, 10_000)) : 0
         cell.pointee.model.retrain(
-            since: UnsafeBufferPointer(start: steps, count: known), settleSteps: settleSteps, plan: plan,
-            shared: shared)
+            since: UnsafeBufferPointer(start: steps, count: known), settleSteps: settleSteps, shared: shared)
         emitForecast(slot, isMeasured: false, into: out)
         summariseIfDue(slot, at: cell.pointee.lastTime, into: out)
     }

@@ -124,6 +124,9 @@ package struct TwinStage: ~Copyable, Stage {
             StageCounter("outdated", count.outdated), StageCounter("turnedBack", count.turnedBack),
             StageCounter("expired", count.expired), StageCounter("summaries", count.summaries),
         ]
+            + shared.pointee.carriedWeights.map {
+                StageCounter("\(TwinCounters.carriedPrefix)\($0.member)", $0.weight)
+            }
     }
 
     /// Twins and series in the tables, free cells included; for tests and metrics.

@@ -110,6 +110,9 @@ struct BacktestTests {
         #expect(summary.decisionRows == UInt64(decisions.count - 1))
         #expect(summary.driftRows == UInt64(drift.count - 1))
         #expect(summary.accuracy.count == 4)
+        #expect(summary.carried.count > 1 && (summary.carried.map(\.share).reduce(0, +) - 1).magnitude < 1e-9)
+        let text = summary.text(outputDirectory: "out")
+        #expect(text.contains("weight in the ensemble: ") && text.hasPrefix("6 000 samples of "))
         for score in summary.accuracy { #expect(score.count > 5_000 && score.quantileLossRatio < 1) }
         #expect(try scratch.text("out/summary.json").hasPrefix("{\"telemetry\":{\"file\":\"t\",\"rows\":6000,"))
     }
@@ -247,6 +250,11 @@ struct BacktestTests {
         #expect(summary.telemetry.rows == 0)
         for name in results { #expect(try lines("out/\(name)").count == 1) }
         #expect(summary.text(outputDirectory: "out").contains("no forecast met its sample"))
+        #expect(summary.text(outputDirectory: "out").hasPrefix("0 samples of 0 series of 0 resources"))
+        var one = summary
+        one.telemetry.rows = 1
+        one.telemetry.resources = 1
+        #expect(one.text(outputDirectory: "out").hasPrefix("1 sample of 0 series of 1 resource\n"))
     }
 
     @Test("horizons are read from a list, and what is none is named")

@@ -171,7 +171,7 @@ struct SeriesModelTests {
             minute += 60_000
             _ = model.fold(Double(value), at: minute, plan: plan, shared: shared)
         }
-        since.withUnsafeBufferPointer { model.retrain(since: $0, settleSteps: 5, plan: plan, shared: shared) }
+        since.withUnsafeBufferPointer { model.retrain(since: $0, settleSteps: 5, shared: shared) }
         #expect(model.status.isDistrusted)
         #expect((forecast(model, 900)[0] - 300).magnitude < 15)
         var taken = 0
@@ -224,7 +224,7 @@ struct SeriesModelTests {
             _ = model.fold(value, at: time, plan: plan, shared: shared)
             if random.next() % 500 == 0 {
                 [Float(value), 0, 1].withUnsafeBufferPointer {
-                    model.retrain(since: $0, settleSteps: 5, plan: plan, shared: shared)
+                    model.retrain(since: $0, settleSteps: 5, shared: shared)
                 }
             }
             #expect(forecast(model, 900).allSatisfy { $0.isFinite }, "seed \(seed)")

@@ -4,29 +4,34 @@ extension BacktestSummary {
     /// The summary as text for a terminal: what was read, how good the forecasts were, what else was found.
     package func text(outputDirectory: String) -> String {
         var lines: [String] = []
-        var read = "\(Self.grouped(telemetry.rows)) samples of \(telemetry.series) series"
-        read += " of \(telemetry.resources) resources"
+        var read = Self.counted(telemetry.rows, "sample") + " of \(telemetry.series) series"
+        read += " of " + Self.counted(UInt64(telemetry.resources), "resource")
         if let start = telemetry.start, let end = telemetry.end {
             read += ", \(Self.decimal((end - start) / 86_400, 2)) days"
         }
         lines.append(read)
         if telemetry.badRows > 0 {
             lines.append(
-                "\(Self.grouped(telemetry.badRows)) rows could not be read: "
+                Self.counted(telemetry.badRows, "row") + " could not be read: "
                     + telemetry.badRowExamples.prefix(3).joined(separator: "; "))
         }
         if telemetry.rowsWithoutValue > 0 {
-            lines.append("\(Self.grouped(telemetry.rowsWithoutValue)) rows had no value")
+            lines.append(Self.counted(telemetry.rowsWithoutValue, "row") + " had no value")
         }
-        if telemetry.lateRows > 0 { lines.append("\(Self.grouped(telemetry.lateRows)) rows came late") }
+        if telemetry.lateRows > 0 { lines.append(Self.counted(telemetry.lateRows, "row") + " came late") }
         if let originsAsked {
             lines.append(
                 "\(Self.grouped(UInt64(originsAnswered))) of \(Self.grouped(UInt64(originsAsked))) origins answered")
         }
         lines.append("")
         lines.append(contentsOf: accuracyTable())
+        if !carried.isEmpty {
+            let shares = carried.map { "\($0.member) \(Self.decimal($0.share * 100, 0)) %" }
+            lines.append("weight in the ensemble: " + shares.joined(separator: ", "))
+        }
         lines.append(
-            "decisions: \(Self.grouped(decisionRows)), of which \(Self.grouped(decisionChanges)) change the replicas")
+            "decisions: \(Self.grouped(decisionRows)), of which \(Self.grouped(decisionChanges)) "
+                + (decisionChanges == 1 ? "changes" : "change") + " the replicas")
         let kinds = driftByKind.filter { $0.count > 0 }.map { "\($0.kind) \($0.count)" }.joined(separator: ", ")
         lines.append("drift: \(Self.grouped(driftRows))" + (kinds.isEmpty ? "" : " (\(kinds))"))
         lines.append(
@@ -62,6 +67,11 @@ extension BacktestSummary {
         lines.append("pers. = persistence (the last value, with quantiles of its own errors); below 1 is better")
         lines.append("q50 … q99 = share of values at or below that quantile")
         return lines + [""]
+    }
+
+    /// A number with its noun.
+    private static func counted(_ count: UInt64, _ noun: String) -> String {
+        grouped(count) + " " + noun + (count == 1 ? "" : "s")
     }
 
     /// `1234567` as `1 234 567`.

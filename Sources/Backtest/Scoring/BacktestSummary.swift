@@ -1,6 +1,7 @@
 import Glibc
 import StageKit
 import TwinCore
+import Twins
 
 /// What came of a backtest: for `summary.json` and for the terminal.
 package struct BacktestSummary: Sendable {
@@ -58,6 +59,17 @@ package struct BacktestSummary: Sendable {
     package var runSeconds = 0.0
 
     package init() {}
+
+    /// Who in the ensemble carried which share of the forecasts, the largest first.
+    package var carried: [(member: String, share: Double)] {
+        let weights = stages.flatMap(\.counters).compactMap { counter -> (member: String, weight: Double)? in
+            guard counter.name.hasPrefix(TwinCounters.carriedPrefix) else { return nil }
+            return (counter.name.dropFirst(TwinCounters.carriedPrefix.count).lowercased(), Double(counter.value))
+        }
+        let total = weights.reduce(0) { $0 + $1.weight }
+        guard total > 0 else { return [] }
+        return weights.map { ($0.member, $0.weight / total) }.sorted { $0.share > $1.share }
+    }
 
     package var rowsPerSecond: Double {
         runSeconds > 0 ? Double(telemetry.rows) / (readSeconds + runSeconds) : 0
