@@ -54,6 +54,8 @@ struct HorizonMixture: BitwiseCopyable {
     private static let stretchGain: Float = 0.007
     private static let stretchMax: Float = 3
     private static let classGain: Float = 0.002
+    private static let missWeight: Float = 1.05
+    private static let rareWeight: Float = 1.25
 
     /// By member: its weight where nothing is known.
     private static var initial: [3 of Float] { [1, 1, 0.3] }
@@ -149,14 +151,12 @@ struct HorizonMixture: BitwiseCopyable {
             // What is as good as equal says nothing.
             guard miss.magnitude > actual.magnitude / 128, level != 1 else { continue }
             let push = level == 0 ? slope : -slope
-            guard level > 3 else {
-                stretches[level] = clamped(stretches[level] + gain * push, Self.stretchMax)
-                continue
-            }
-            // One series sees few of the rarest: its class helps.
-            stretches[level] = clamped(stretches[level] + gain * push, Self.stretchMax)
+            // Misses come in clusters and the rarest are few: they count for more, and there the class helps.
+            let weighed = push > 0 && level > 1 ? push * (level > 3 ? Self.rareWeight : Self.missWeight) : push
+            stretches[level] = clamped(stretches[level] + gain * weighed, Self.stretchMax)
+            guard level > 3 else { continue }
             let place = Self.numbers &+ level
-            priors[place] = clamped(priors[place] + Self.classGain * push, Self.stretchMax)
+            priors[place] = clamped(priors[place] + Self.classGain * weighed, Self.stretchMax)
         }
     }
 

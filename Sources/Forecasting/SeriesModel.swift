@@ -17,11 +17,17 @@ package struct SeriesModel: Forecaster {
     private var anchorCount: UInt32 = 0
     /// The class whose experience it begins with.
     private var kin: UInt32 = 0
+    /// The step of the last change that was reported, and until when a challenger is tried; 0 if none is.
+    private var changedStep: UInt32 = 0
+    private var trialEnd: UInt32 = 0
     private var spare: UInt32 = 0
 
     /// Steps that a retrained model needs at least, and how many good ones in a row, before it is trusted again.
     private static let probationSteps: UInt32 = 30
     private static let goodStepsNeeded: UInt32 = 12
+    /// A challenger is tried every so many steps, and so many in all.
+    private static let trialEvery: UInt32 = 8
+    private static let trialSteps: UInt32 = 48
 
     package init() {}
 
@@ -71,6 +77,7 @@ extension SeriesModel {
         front.learn(spread: spread)
         judge()
         foresee(shared, observes: true)
+        if trialEnd != 0 { tryChallenger() }
         return true
     }
 
@@ -123,6 +130,7 @@ extension SeriesModel {
         var m = Moment()
         m.anchorCount = Int(anchorCount)
         m.anchorSteps = anchorSteps
+        m.kin = kin
         front.read(into: &m)
         withUnsafePointer(to: m) { m in
             if observes {
@@ -241,7 +249,8 @@ extension SeriesModel {
     private mutating func judge() {
         guard status.isDistrusted else { return }
         goodSteps = ridge.isGood ? min(goodSteps &+ 1, 1_000) : 0
-        guard front.age >= Self.probationSteps, goodSteps >= Self.goodStepsNeeded, !reference.isEmpty else { return }
+        guard front.step &- changedStep >= Self.probationSteps, goodSteps >= Self.goodStepsNeeded, !reference.isEmpty
+        else { return }
         status.isDistrusted = false
     }
 
@@ -256,9 +265,37 @@ extension SeriesModel {
         guard front.steps > 0 else { return }
         distrust()
         reference.refit(history, last: front.lastMilliseconds, settleSteps: settleSteps)
-        front.distrust()
-        if history.count > 0 { front.refit(history) }
+        changedStep = front.step &- min(front.step, UInt32(max(history.count, 1) &- 1))
+        trialEnd = front.step &+ Self.trialSteps
+        tryChallenger()
         foresee(shared, observes: false)
+    }
+
+    /// Levels that know only the steps since the change forecast beside those in use, and take their place once they
+    /// have been better.
+    private mutating func tryChallenger() {
+        guard front.step <= trialEnd else { return trialEnd = 0 }
+        guard (front.step &- changedStep) % Self.trialEvery == 0 || front.step &+ Self.trialSteps == trialEnd else {
+            return
+        }
+        let challenger = ridge.challenger(
+            front, since: changedStep, isUsualKnown: front.isUsualKnown, anchorCount: Int(anchorCount),
+            anchorSteps: anchorSteps)
+        guard let challenger else { return }
+        front.adopt(challenger.levels, count: challenger.count)
+        trialEnd = 0
+    }
+
+    /// A cycle of this period was found in the series' history.
+    package mutating func adoptCycle(periodMilliseconds: Int64) {
+        guard front.stepMilliseconds > 0, periodMilliseconds > 2 * Int64(front.stepMilliseconds) else { return }
+        front.adoptCycle(periodMilliseconds: periodMilliseconds)
+    }
+
+    /// Looks for a cycle in the series' steps of late, oldest first.
+    package mutating func seekCycle(in history: UnsafeBufferPointer<Float>) {
+        let steps = PeriodFinder.period(of: history)
+        if steps > 0 { adoptCycle(periodMilliseconds: Int64(steps) &* Int64(front.stepMilliseconds)) }
     }
 
     package mutating func scale(by factor: Float) {

@@ -4,10 +4,13 @@ package struct SharedModels: ~Copyable {
     /// Classes that are told apart; others share a place.
     private static let classesMax = 64
     private static let numbersPerClass = Moment.anchorsMax * HorizonMixture.priorCount
+    private static let experienceCount = classesMax * Moment.anchorsMax
 
     let network: UnsafeMutablePointer<Network>
     /// By class and horizon: the mean leads by member and level, and the stretches by level; powers of two.
     private let leads: UnsafeMutablePointer<Float>
+    /// By class and horizon: the regression over all its series.
+    private let experiences: UnsafeMutablePointer<Experience>
     /// By member: the weights it had in what was issued, summed over levels and judged forecasts. For people to see;
     /// nothing is decided by it, and no snapshot keeps it.
     let carried: UnsafeMutablePointer<Double>
@@ -19,6 +22,8 @@ package struct SharedModels: ~Copyable {
         network.initialize(to: Network())
         leads = .allocate(capacity: Self.classesMax * Self.numbersPerClass)
         leads.initialize(repeating: 0, count: Self.classesMax * Self.numbersPerClass)
+        experiences = .allocate(capacity: Self.experienceCount)
+        experiences.initialize(repeating: Experience(), count: Self.experienceCount)
         carried = .allocate(capacity: HorizonMixture.members)
         carried.initialize(repeating: 0, count: HorizonMixture.members)
         said = .allocate(capacity: HorizonMixture.numbers + ForecastLevels.count)
@@ -29,6 +34,7 @@ package struct SharedModels: ~Copyable {
         network.deinitialize(count: 1)
         network.deallocate()
         leads.deallocate()
+        experiences.deallocate()
         carried.deallocate()
         said.deallocate()
     }
@@ -38,6 +44,12 @@ package struct SharedModels: ~Copyable {
     func priors(of kin: UInt32, _ anchor: Int) -> UnsafeMutablePointer<Float> {
         let place = Int(kin) % Self.classesMax
         return leads + (place * Self.numbersPerClass + anchor * HorizonMixture.priorCount)
+    }
+
+    /// What a class has learned at one horizon.
+    @inline(__always)
+    func experience(of kin: UInt32, _ anchor: Int) -> UnsafeMutablePointer<Experience> {
+        experiences + (Int(kin) % Self.classesMax * Moment.anchorsMax + anchor)
     }
 
     /// Who carried how much of the forecasts that have been judged since the start: names, and summed weights times
@@ -52,7 +64,9 @@ package struct SharedModels: ~Copyable {
     package var bytes: [UInt8] {
         let numbers = UnsafeRawBufferPointer(
             UnsafeBufferPointer(start: leads, count: Self.classesMax * Self.numbersPerClass))
-        return [UInt8](numbers) + [UInt8](network.pointee.bytes)
+        let learned = UnsafeRawBufferPointer(
+            UnsafeBufferPointer(start: experiences, count: Self.experienceCount))
+        return [UInt8](numbers) + [UInt8](learned) + [UInt8](network.pointee.bytes)
     }
 
     /// Takes over what `bytes` gave.
@@ -63,7 +77,16 @@ package struct SharedModels: ~Copyable {
         for index in 0..<count {
             guard bytes.loadUnaligned(fromByteOffset: 4 * index, as: Float.self).magnitude <= 30 else { return false }
         }
-        guard network.pointee.restore(UnsafeRawBufferPointer(rebasing: bytes[(4 * count)...])) else { return false }
+        let learned = Self.experienceCount * MemoryLayout<Experience>.stride
+        guard bytes.count >= 4 * count + learned else { return false }
+        let size = MemoryLayout<Experience>.stride
+        func experience(_ index: Int) -> Experience {
+            bytes.loadUnaligned(fromByteOffset: 4 * count + size * index, as: Experience.self)
+        }
+        for index in 0..<Self.experienceCount where !experience(index).isSound { return false }
+        let rest = UnsafeRawBufferPointer(rebasing: bytes[(4 * count + learned)...])
+        guard network.pointee.restore(rest) else { return false }
+        for index in 0..<Self.experienceCount { experiences[index] = experience(index) }
         for index in 0..<count {
             leads[index] = bytes.loadUnaligned(fromByteOffset: 4 * index, as: Float.self)
         }

@@ -80,6 +80,15 @@ struct History: BitwiseCopyable {
         return count
     }
 
+    /// Writes the hourly means up to the last full hour, oldest first, from the last one on that is missing, and
+    /// returns how many.
+    func hours(into out: UnsafeMutablePointer<Float>) -> Int {
+        var count = 0
+        while count &+ 1 < CoarseRing.bucketsMax && hours.mean(back: count &+ 1).isFinite { count &+= 1 }
+        for index in 0..<count { out[index] = hours.mean(back: count &- index) }
+        return count
+    }
+
     /// The mean of a five-minute or hourly bucket, counted back from the newest; NaN if nothing is known of it.
     func fiveMinutes(back: Int) -> Float { minutes.mean(back: back) }
     func hour(back: Int) -> Float { hours.mean(back: back) }

@@ -50,10 +50,28 @@ extension TwinStage {
         cell.pointee.level = Float(value)
         let step = Int64(cell.pointee.model.status.stepMilliseconds)
         cell.pointee.history.append(Float(value), at: time, opens: opens, step: step)
+        if opens && cell.pointee.model.status.steps % Self.seekSteps == 0 { seekCycle(cell) }
         cell.pointee.quality = DataQuality.fresh.rawValue
         dues[slot] = cell.due
         emitForecast(slot, isMeasured: true, into: out)
         summariseIfDue(slot, at: time, into: out)
+    }
+
+    /// Steps between looks for a cycle, and looks at the steps of late for one at the hours.
+    private static let seekSteps: UInt32 = 32
+    private static let hourLooks: UInt32 = 8
+    private static let hourMilliseconds: Int64 = 3_600_000
+
+    /// Looks for a cycle among the last steps, and now and then among the last hours; that of the day is no news.
+    @inline(never)
+    private mutating func seekCycle(_ cell: UnsafeMutablePointer<SeriesCell>) {
+        let known = cell.pointee.history.steps(since: 0, into: steps)
+        cell.pointee.model.seekCycle(in: UnsafeBufferPointer(start: steps, count: known))
+        guard cell.pointee.model.status.steps % (Self.seekSteps * Self.hourLooks) == 0 else { return }
+        let hours = cell.pointee.history.hours(into: steps)
+        let period = PeriodFinder.period(of: UnsafeBufferPointer(start: steps, count: hours))
+        guard period > 0, 24 % period != 0 else { return }
+        cell.pointee.model.adoptCycle(periodMilliseconds: Int64(period) &* Self.hourMilliseconds)
     }
 
     /// The metric is declared otherwise from now on: what was learned in another meaning is dropped.

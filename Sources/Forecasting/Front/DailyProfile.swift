@@ -148,13 +148,6 @@ struct DailyProfile: BitwiseCopyable {
         return mean * unit
     }
 
-    /// From now on a new day counts as much as all before it.
-    mutating func distrust(at milliseconds: Int64) {
-        guard days > 0 else { return }
-        days = 1
-        startMilliseconds = milliseconds &- Self.dayMilliseconds
-    }
-
     mutating func scale(by factor: Float) {
         unit *= factor
         origin *= factor

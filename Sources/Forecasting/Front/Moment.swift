@@ -11,6 +11,8 @@ package struct Moment: BitwiseCopyable {
     package var step: UInt32 = 0
     /// Steps since the one before; 1 if none is missing.
     package var elapsed: UInt32 = 1
+    /// The class whose experience the series shares.
+    package var kin: UInt32 = 0
     package var stepMilliseconds: UInt32 = 0
     /// As measured.
     package var value: Float = 0
@@ -30,6 +32,10 @@ package struct Moment: BitwiseCopyable {
     /// Change to each anchor that the seasonal profiles expect, units; 0 while unknown.
     package var seasonal: [6 of Float] = InlineArray(repeating: 0)
 
+    /// What of `usual` is due to the cycle found in the data.
+    package var cyclic: Float = 0
+    /// By anchor: how much of a cycle is believed a horizon ahead.
+    package var kept: [6 of Float] = InlineArray(repeating: 1)
     /// Usual distance from the level at this time of day, and by anchor the change of it, units.
     package var usual: Float = 0
     package var later: [6 of Float] = InlineArray(repeating: 0)
@@ -37,8 +43,25 @@ package struct Moment: BitwiseCopyable {
     /// what is usual at this time and from the slow median.
     package var readings = Readings(repeating: 0)
 
-    /// Eight numbers, read side by side.
-    package typealias Readings = SIMD8<Float>
+    /// Numbers read side by side; the lanes from `readingCount` on stay 0.
+    package typealias Readings = SIMD16<Float>
+    /// Readings in use.
+    package static let readingCount = 10
+
+    /// Something is known of what is usual.
+    package var isUsualKnown = false
+
+    /// The places of `readings`.
+    enum Reading {
+        static let means = 0
+        static let changes = 3
+        static let fromUsual = 5
+        static let fromMedian = 6
+        /// What is usual changes by this until a horizon; differs from one to the other.
+        static let later = 7
+        /// Sine and cosine of the day.
+        static let timeOfDay = 8
+    }
 
     package init() {}
 }

@@ -6,18 +6,17 @@
 struct SeriesFront: BitwiseCopyable {
     var lastMilliseconds: Int64 = 0
     var profile = DailyProfile()
+    private var week = Season()
+    /// A cycle with a period found in the data.
+    private(set) var cycle = Season()
     private var finder = StepFinder()
     /// Milliseconds of the series' step; 0 before it is known.
     private(set) var stepMilliseconds: UInt32 = 0
-    /// The exponential means of the base.
-    private var means: [3 of Float] = InlineArray(repeating: 0)
+    private(set) var levels = Levels()
     /// The last value as far as it is believed; forecasts start here.
     private(set) var base: Float = 0
     /// The last value as measured.
     private(set) var value: Float = 0
-    /// The level without the time of day.
-    private(set) var normal: Float = 0
-    private var median: Float = 0
     /// The highest and lowest base, drawing together slowly.
     private var high: Float = 0
     private var low: Float = 0
@@ -48,8 +47,11 @@ struct SeriesFront: BitwiseCopyable {
 
     /// So many outliers in a row on one side are a new level.
     private static let jumpSteps: UInt32 = 4
+    /// A cycle that is believed less may be replaced.
+    private static let cycleBeliefMin: Float = 0.3
+    private static let weekMilliseconds: Int64 = 604_800_000
 
-    var isSound: Bool { profile.isSound && outliers > -100 && outliers < 100 }
+    var isSound: Bool { profile.isSound && week.isSound && cycle.isSound && outliers > -100 && outliers < 100 }
 
     /// The unit of errors and features: the one-step error of late, larger at higher levels where the series is never
     /// negative (√ of the ratio, as counts do).
@@ -69,8 +71,8 @@ struct SeriesFront: BitwiseCopyable {
 
     @inline(__always)
     private var levelFactor: Float {
-        guard isNegative == 0, normal > 0 else { return 1 }
-        let ratio = means[0] / normal
+        guard isNegative == 0, levels.normal > 0 else { return 1 }
+        let ratio = levels.means[0] / levels.normal
         return ratio >= 10 ? 3.1623 : ratio <= 0.1 ? 0.3162 : ratio.squareRoot()
     }
 }
@@ -86,11 +88,9 @@ extension SeriesFront {
         base = value
         self.value = value
         expected = value
-        normal = value
-        median = value
+        levels = Levels(value, usual: 0)
         high = value
         low = value
-        means = InlineArray(repeating: value)
         // Until the first errors are seen: a tenth of the value.
         fastScale = value.magnitude * 0.1
         slowScale = fastScale
@@ -107,6 +107,9 @@ extension SeriesFront {
         if isNew {
             stepMilliseconds = finder.milliseconds
             profile.reset(stepMilliseconds: stepMilliseconds, at: milliseconds, origin: base)
+            week.reset(
+                periodMilliseconds: Self.weekMilliseconds, stepMilliseconds: stepMilliseconds, at: milliseconds)
+            cycle = Season()
             age = 1
         }
         return (finder.steps(in: gap), isNew)
@@ -130,9 +133,7 @@ extension SeriesFront {
         let change = clamped(value - base, limit) / merged
         base += change
         expected += change
-        means[0] += 0.5 * change
-        means[1] += 0.1 * change
-        means[2] += 0.02 * change
+        levels.shift(by: change)
     }
 
     /// Begins a step: its number, and how far the value lies from what was expected. Nothing is learned from it yet.
@@ -184,9 +185,19 @@ extension SeriesFront {
     /// The level has moved for good: means and level follow at once, instead of pulling back for as long as they
     /// remember.
     private mutating func jump() {
-        means = InlineArray(repeating: base)
-        normal = base - profile.value(at: lastMilliseconds)
+        let median = levels.median
+        levels = Levels(base, usual: usual(at: lastMilliseconds))
+        levels.median = median
     }
+
+    /// What is usual at a moment by the day, the week and the cycle found: the distance from the level.
+    @inline(__always)
+    mutating func usual(at milliseconds: Int64) -> Float {
+        profile.value(at: milliseconds) + week.value(at: milliseconds) + cycle.value(at: milliseconds)
+    }
+
+    /// Something is known of what is usual.
+    var isUsualKnown: Bool { profile.isReady || cycle.belief > 0 }
 
     private mutating func learnScale(_ error: Float) {
         let count = Float(min(age, 100_000)) - 1
@@ -202,31 +213,27 @@ extension SeriesFront {
     }
 
     private mutating func learnLevels() {
-        let count = Float(min(age, 100_000))
-        means[0] += gain(0.5, count) * (base - means[0])
-        means[1] += gain(0.1, count) * (base - means[1])
-        means[2] += gain(0.02, count) * (base - means[2])
-        let side: Float = base > median ? 1 : base < median ? -1 : 0
-        median += side * min(0.05 * slowScale, (base - median).magnitude)
-
-        high = max(base, high + 0.0005 * (means[2] - high))
-        low = min(base, low + 0.0005 * (means[2] - low))
-
-        let usual = profile.value(at: lastMilliseconds)
-
-        let perDay = 2 / max(86_400_000 / Float(max(stepMilliseconds, 1)), 8)
-        normal += gain(perDay, count) * (base - usual - normal)
-        let origin = profile.isReady ? normal : profile.origin
-        if let shift = profile.fold(base - origin, at: lastMilliseconds) { normal = profile.origin + shift }
+        high = max(base, high + 0.0005 * (levels.means[2] - high))
+        low = min(base, low + 0.0005 * (levels.means[2] - low))
+        let daily = profile.value(at: lastMilliseconds)
+        let weekly = week.value(at: lastMilliseconds)
+        let cyclic = cycle.value(at: lastMilliseconds)
+        levels.learn(base, usual: daily + weekly + cyclic, pace(Float(min(age, 100_000)), elapsed))
+        let distance = base - levels.normal - daily
+        cycle.fold(distance - weekly, at: lastMilliseconds)
+        if profile.isReady { week.fold(distance - cyclic, at: lastMilliseconds) }
+        // The day learns as if there were no cycle: what it comes to know lasts longer than a few cycles.
+        let origin = (profile.isReady ? levels.normal : profile.origin) + weekly
+        if let shift = profile.fold(base - origin, at: lastMilliseconds) { levels.normal = profile.origin + shift }
     }
 
-    /// A mean's gain over several steps, and larger while young.
+    /// - Parameters:
+    ///   - count: steps that the levels rest on.
+    ///   - elapsed: steps since the one before.
     @inline(__always)
-    private func gain(_ gain: Float, _ count: Float) -> Float {
-        let young = max(gain, 1 / count)
-        if elapsed == 1 { return young }
-        let steps = Float(min(elapsed, 1_000))
-        return young * steps / (1 + young * (steps - 1))
+    func pace(_ count: Float, _ elapsed: UInt32) -> Levels.Pace {
+        let perDay = 2 / max(86_400_000 / Float(max(stepMilliseconds, 1)), 8)
+        return Levels.Pace(count: count, elapsed: elapsed, daily: perDay, medianStep: 0.05 * slowScale)
     }
 }
 
@@ -237,7 +244,7 @@ extension SeriesFront {
     mutating func read(into m: inout Moment) {
         let unit = self.unit
         let inverse = 1 / unit
-        let usual = profile.value(at: lastMilliseconds)
+        let usual = self.usual(at: lastMilliseconds)
         m.milliseconds = lastMilliseconds
         m.step = step
         m.elapsed = elapsed
@@ -247,15 +254,15 @@ extension SeriesFront {
         m.unit = unit
         m.change = change
         m.usual = usual
-        let isUsualKnown = profile.isReady
-        m.readings = Moment.Readings(
-            clamped((base - means[0]) * inverse, 200), clamped((base - means[1]) * inverse, 200),
-            clamped((base - means[2]) * inverse, 200), change, changeBefore,
-            isUsualKnown ? clamped((base - normal - usual) * inverse, 200) : 0,
-            clamped((base - median) * inverse, 200), 0)
+        m.cyclic = cycle.value(at: lastMilliseconds)
+        let isUsualKnown = self.isUsualKnown
+        m.isUsualKnown = isUsualKnown
+        levels.read(base, usual: usual, isUsualKnown: isUsualKnown, inverse: inverse, into: &m.readings)
+        m.readings[Moment.Reading.changes] = change
+        m.readings[Moment.Reading.changes + 1] = changeBefore
         for index in 0..<5 { m.inputs[index] = m.readings[index] }
         m.inputs[MomentInput.liveliness] = NetworkCode.log2(max(fastScale, 1e-20) / max(slowScale, 1e-20))
-        m.inputs[MomentInput.fromUsual] = m.readings[5]
+        m.inputs[MomentInput.fromUsual] = m.readings[Moment.Reading.fromUsual]
         var time = lastMilliseconds % 86_400_000
         if time < 0 { time += 86_400_000 }
         let turns = Float(time) / 86_400_000
@@ -263,63 +270,48 @@ extension SeriesFront {
         m.inputs[MomentInput.timeOfDay + 1] = Wave.cosine(turns: turns)
         m.inputs[MomentInput.timeOfDay + 2] = Wave.sine(turns: 2 * turns)
         m.inputs[MomentInput.timeOfDay + 3] = Wave.cosine(turns: 2 * turns)
+        m.readings[Moment.Reading.timeOfDay] = m.inputs[MomentInput.timeOfDay]
+        m.readings[Moment.Reading.timeOfDay + 1] = m.inputs[MomentInput.timeOfDay + 1]
         m.inputs[MomentInput.relativeLevel] =
-            isNegative == 0 && normal > 0 ? min(base / max(means[2], 1e-20), 10) - 1 : 0
+            isNegative == 0 && levels.normal > 0 ? min(base / max(levels.means[2], 1e-20), 10) - 1 : 0
         m.inputs[MomentInput.repeated] = repeated
-        m.inputs[MomentInput.fromMedian] = m.readings[6]
+        m.inputs[MomentInput.fromMedian] = m.readings[Moment.Reading.fromMedian]
         m.inputs[MomentInput.gap] = NetworkCode.log2(Float(max(elapsed, 1)))
         for anchor in 0..<m.anchorCount {
-            let target = lastMilliseconds &+ Int64(m.anchorSteps[anchor]) &* Int64(stepMilliseconds)
-            let later = profile.value(at: target)
+            let ahead = Int64(m.anchorSteps[anchor]) &* Int64(stepMilliseconds)
+            let target = lastMilliseconds &+ ahead
+            m.kept[anchor] = cycle.kept(after: ahead)
+            let later =
+                profile.value(at: target) + week.value(at: target) + m.kept[anchor] * cycle.value(at: target)
             m.later[anchor] = clamped((later - usual) * inverse, 200)
-            m.seasonal[anchor] = isUsualKnown ? clamped((normal + later - base) * inverse, 200) : 0
+            m.seasonal[anchor] = isUsualKnown ? clamped((levels.normal + later - base) * inverse, 200) : 0
         }
         m.inputs[MomentInput.seasonalChange] = m.anchorCount > 1 ? m.seasonal[1] : 0
     }
 
-    /// Starts anew from the steps since a change alone.
-    mutating func refit(_ history: UnsafeBufferPointer<Float>) {
-        let count = history.count
-        var previous = history[0]
-        means = InlineArray(repeating: previous)
-        var total: Float = 0
-        var changes: Float = 0
-        for index in 0..<count {
-            let value = history[index]
-            guard value.magnitude < 1e20 else { continue }
-            let time = lastMilliseconds &- Int64(count &- 1 &- index) &* Int64(stepMilliseconds)
-            let seen = Float(index + 1)
-            means[0] += max(0.5, 1 / seen) * (value - means[0])
-            means[1] += max(0.1, 1 / seen) * (value - means[1])
-            means[2] += max(0.02, 1 / seen) * (value - means[2])
-            total += value - profile.value(at: time)
-            changes += (value - previous).magnitude
-            previous = value
-        }
-        base = previous
-        normal = total / Float(count)
-        median = normal
-        if count > 4 {
-            fastScale = max(changes / Float(count - 1) / levelFactor, 1e-12)
-            slowScale = fastScale
-        }
-        age = UInt32(min(count, 1_000))
+    /// Goes on with levels that know only the steps since a change. What is usual in a day or a week stays.
+    /// - Parameter count: steps that they rest on.
+    mutating func adopt(_ levels: Levels, count: UInt32) {
+        self.levels = levels
+        self.levels.median = levels.normal
+        slowScale = max(fastScale, slowScale / 64)
+        age = max(min(count, 1_000), 1)
     }
 
-    /// A change was reported.
-    mutating func distrust() {
-        outliers = 0
-        age = 1
-        profile.distrust(at: lastMilliseconds)
+    /// A cycle of this period was found in the data. It takes the place of one that is not believed.
+    mutating func adoptCycle(periodMilliseconds period: Int64) {
+        let isKnown = (cycle.periodMilliseconds &- period).magnitude <= UInt64(stepMilliseconds) / 2
+        guard !isKnown, cycle.belief < Self.cycleBeliefMin else { return }
+        cycle.reset(periodMilliseconds: period, stepMilliseconds: stepMilliseconds, at: lastMilliseconds)
     }
 
     mutating func scale(by factor: Float) {
         profile.scale(by: factor)
-        for index in 0..<3 { means[index] *= factor }
+        week.scale(by: factor)
+        cycle.scale(by: factor)
+        levels.scale(by: factor)
         base *= factor
         value *= factor
-        normal *= factor
-        median *= factor
         high *= factor
         low *= factor
         fastScale *= factor

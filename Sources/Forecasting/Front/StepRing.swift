@@ -3,16 +3,17 @@
 /// 64 places; where horizons reach further than 64 steps, only every so many-th step is kept.
 struct StepRing: BitwiseCopyable {
     static let places = 64
-    typealias Readings = SIMD8<Float>
+    typealias Readings = Moment.Readings
 
-    private var steps: [64 of UInt32] = InlineArray(repeating: 0)
     private var bases: [64 of Float] = InlineArray(repeating: 0)
     private var units: [64 of Float] = InlineArray(repeating: 0)
     private var usual: [64 of Float] = InlineArray(repeating: 0)
+    /// Numbers of the steps, the lower half; 0 marks a place that was never used.
+    private var steps: [64 of UInt16] = InlineArray(repeating: 0)
     /// Readings in 1/64 of the unit.
-    private var readings: [512 of Int16] = InlineArray(repeating: 0)
+    private var readings: [640 of Int16] = InlineArray(repeating: 0)
     /// Steps from one place to the next.
-    private var stride: UInt32 = 1
+    private(set) var stride: UInt32 = 1
 
     private static let resolution: Float = 64
 
@@ -32,22 +33,26 @@ struct StepRing: BitwiseCopyable {
     mutating func keep(_ step: UInt32, base: Float, unit: Float, usual value: Float, readings lanes: Readings) {
         guard step % stride == 0 else { return }
         let place = Int((step / stride) & 63)
-        steps[place] = step
+        steps[place] = Self.mark(step)
         bases[place] = base
         units[place] = unit
         usual[place] = value
-        for lane in 0..<8 {
-            readings[8 &* place &+ lane] = Int16(
+        for lane in 0..<Moment.readingCount {
+            readings[Moment.readingCount &* place &+ lane] = Int16(
                 clampedInt32((lanes[lane] * Self.resolution).rounded(), -32_767, 32_767))
         }
     }
+
+    /// Never 0. A place is written anew after 64 strides, so the lower half of the number tells steps apart.
+    @inline(__always)
+    private static func mark(_ step: UInt32) -> UInt16 { UInt16(truncatingIfNeeded: step % 65_535) &+ 1 }
 
     /// The place of a step; nil if it was not kept.
     @inline(__always)
     mutating func place(of step: UInt32) -> Int? {
         guard step % stride == 0 else { return nil }
         let place = Int((step / stride) & 63)
-        return steps[place] == step && step > 0 ? place : nil
+        return steps[place] == Self.mark(step) ? place : nil
     }
 
     @inline(__always)
@@ -59,7 +64,7 @@ struct StepRing: BitwiseCopyable {
     @inline(__always)
     mutating func readings(_ place: Int) -> Readings {
         var lanes = Readings(repeating: 0)
-        for lane in 0..<8 { lanes[lane] = Float(readings[8 &* place &+ lane]) }
+        for lane in 0..<Moment.readingCount { lanes[lane] = Float(readings[Moment.readingCount &* place &+ lane]) }
         return lanes * (1 / Self.resolution)
     }
 

@@ -2,18 +2,18 @@
 /// Sums of products fade with a fixed memory; the weights are solved for anew every few updates (Cholesky), shrunk
 /// towards 0, which is "as now".
 struct Regression: BitwiseCopyable {
-    static let featureCount = 8
-    typealias Features = SIMD8<Float>
+    static let featureCount = Moment.readingCount
+    typealias Features = Moment.Readings
 
     /// The lower triangle of Σ x xᵀ by rows, and Σ x y. Plain numbers, as lanes would bring padding into the cell.
-    private var gram: [36 of Float] = InlineArray(repeating: 0)
-    private var moment: [8 of Float] = InlineArray(repeating: 0)
-    private var weights: [8 of Float] = InlineArray(repeating: 0)
+    private var gram: [55 of Float] = InlineArray(repeating: 0)
+    private var moment: [10 of Float] = InlineArray(repeating: 0)
+    private(set) var weights: [10 of Float] = InlineArray(repeating: 0)
 
     @inline(__always)
     mutating func predict(_ x: Features) -> Float {
         var lanes = Features(repeating: 0)
-        for lane in 0..<8 { lanes[lane] = weights[lane] }
+        for lane in 0..<Self.featureCount { lanes[lane] = weights[lane] }
         return (lanes * x).sum()
     }
 
@@ -22,21 +22,21 @@ struct Regression: BitwiseCopyable {
     mutating func fold(_ x: Features, _ y: Float, weight: Float, fade: Float) {
         let scaled = weight * x
         var entry = 0
-        for row in 0..<8 {
+        for row in 0..<Self.featureCount {
             for column in 0...row {
                 gram[entry] = fade * gram[entry] + scaled[row] * x[column]
                 entry &+= 1
             }
         }
         let pull = scaled * y
-        for lane in 0..<8 { moment[lane] = fade * moment[lane] + pull[lane] }
+        for lane in 0..<Self.featureCount { moment[lane] = fade * moment[lane] + pull[lane] }
     }
 
-    /// Solves (gram + ridge · 1) w = moment; keeps the old weights if the numbers do not allow it.
-    mutating func solve(ridge: Float) {
+    /// Solves (gram + ridge · 1) w = moment + ridge · prior; keeps the old weights if the numbers do not allow it.
+    mutating func solve(ridge: Float, towards prior: [10 of Float]) {
         var l = gram
         var start = 0
-        for row in 0..<8 {
+        for row in 0..<Self.featureCount {
             var columnStart = 0
             for column in 0...row {
                 var sum = l[start &+ column]
@@ -53,31 +53,32 @@ struct Regression: BitwiseCopyable {
             start &+= row &+ 1
         }
         var w = moment
+        for index in 0..<Self.featureCount { w[index] += ridge * prior[index] }
         substitute(l, &w)
-        for index in 0..<8 where !(w[index].magnitude < 100) { return }
+        for index in 0..<Self.featureCount where !(w[index].magnitude < 100) { return }
         weights = w
     }
 
     /// Forward and back substitution with the factor `l`.
     @inline(__always)
-    private func substitute(_ l: [36 of Float], _ w: inout [8 of Float]) {
+    private func substitute(_ l: [55 of Float], _ w: inout [10 of Float]) {
         var start = 0
-        for row in 0..<8 {
+        for row in 0..<Self.featureCount {
             var sum = w[row]
             for k in 0..<row { sum -= l[start &+ k] * w[k] }
             w[row] = sum / l[start &+ row]
             start &+= row &+ 1
         }
-        for back in 0..<8 {
-            let row = 7 &- back
+        for back in 0..<Self.featureCount {
+            let row = Self.featureCount &- 1 &- back
             var sum = w[row]
-            for k in (row &+ 1)..<8 { sum -= l[k &* (k &+ 1) / 2 &+ row] * w[k] }
+            for k in (row &+ 1)..<Self.featureCount { sum -= l[k &* (k &+ 1) / 2 &+ row] * w[k] }
             w[row] = sum / l[row &* (row &+ 3) / 2]
         }
     }
 
     var isSound: Bool {
-        for index in 0..<8 where !(weights[index].magnitude <= 100) { return false }
+        for index in 0..<Self.featureCount where !(weights[index].magnitude <= 100) { return false }
         return true
     }
 }

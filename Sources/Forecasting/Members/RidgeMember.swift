@@ -2,15 +2,13 @@
 /// from three exponential means and a median, the last two changes, the distance from the time of day's usual value and
 /// its usual change until then. It learns from every step, looking back at what it read a horizon ago.
 struct RidgeMember: Member {
-    private var ring = StepRing()
-    private var regressions: [6 of Regression] = InlineArray(repeating: Regression())
-    private var bands: [6 of Band] = InlineArray(repeating: Band())
+    var ring = StepRing()
+    var regressions: [6 of Regression] = InlineArray(repeating: Regression())
+    private(set) var bands: [6 of Band] = InlineArray(repeating: Band())
     /// Discounted absolute errors of the weights, and of "as now".
     private var modelLoss: [6 of Float] = InlineArray(repeating: 0)
     private var baseLoss: [6 of Float] = InlineArray(repeating: 0)
 
-    /// The place of the one feature that hangs on the horizon.
-    private static let later = 7
     /// Forecasts that count as much as all older ones together, where they do not overlap.
     private static let memory: Float = 800
 
@@ -50,16 +48,20 @@ extension RidgeMember {
             guard m.pointee.step > steps, let place = ring.place(of: m.pointee.step &- steps) else { continue }
             let inverse = 1 / ring.unit(place)
             var features = ring.readings(place)
-            features[Self.later] = clamped((m.pointee.usual - ring.usual(place)) * inverse, 200)
+            let usual = m.pointee.usual - (1 - m.pointee.kept[anchor]) * m.pointee.cyclic
+            features[Moment.Reading.later] = clamped((usual - ring.usual(place)) * inverse, 200)
             let change = clamped((m.pointee.value - ring.base(place)) * inverse, 500)
-            learn(anchor, features, change: change, steps: steps)
+            learn(anchor, features, change: change, steps: steps, shared.pointee.experience(of: m.pointee.kin, anchor))
         }
         ring.keep(
             m.pointee.step, base: m.pointee.base, unit: m.pointee.unit, usual: m.pointee.usual,
             readings: m.pointee.readings)
     }
 
-    private mutating func learn(_ anchor: Int, _ features: Regression.Features, change actual: Float, steps: UInt32) {
+    private mutating func learn(
+        _ anchor: Int, _ features: Regression.Features, change actual: Float, steps: UInt32,
+        _ experience: UnsafeMutablePointer<Experience>
+    ) {
         let miss = actual - regressions[anchor].predict(features)
         let error = actual - change(anchor, features, steps: steps)
         // Errors of horizons that overlap say little that is new.
@@ -71,11 +73,12 @@ extension RidgeMember {
         modelLoss[anchor] += gain * (min(miss.magnitude, 20 * spread) - modelLoss[anchor])
         baseLoss[anchor] += gain * (min(actual.magnitude, 20 * spread) - baseLoss[anchor])
         let limit = 2.5 * spread
-        regressions[anchor].fold(
-            features, actual, weight: miss.magnitude <= limit ? 1 : limit / miss.magnitude,
-            fade: 1 - pace / Self.memory)
+        let weight = miss.magnitude <= limit ? 1 : limit / miss.magnitude
+        let ridge = (4 * spread * spread + 1) / pace
+        regressions[anchor].fold(features, actual, weight: weight, fade: 1 - pace / Self.memory)
+        experience.pointee.fold(features, actual, weight: weight, pace: pace, ridge: ridge)
         if judged < 32 || judged & (judged < 256 ? 3 : 7) == 0 {
-            regressions[anchor].solve(ridge: (4 * spread * spread + 1) / pace)
+            regressions[anchor].solve(ridge: ridge, towards: experience.pointee.regression.weights)
         }
     }
 }
@@ -89,7 +92,7 @@ extension RidgeMember {
     ) -> Bool {
         let steps = m.pointee.anchorSteps[anchor]
         var features = m.pointee.readings
-        features[Self.later] = m.pointee.later[anchor]
+        features[Moment.Reading.later] = m.pointee.later[anchor]
         let change = change(anchor, features, steps: steps)
         bands[anchor].write(around: change, guess: guess(steps), into: out)
         return true
