@@ -43,10 +43,10 @@ package struct Moment: BitwiseCopyable {
     /// what is usual at this time and from the slow median.
     package var readings = Readings(repeating: 0)
 
-    /// Numbers read side by side; the lanes from `readingCount` on stay 0.
-    package typealias Readings = SIMD16<Float>
+    /// Numbers read side by side.
+    package typealias Readings = SIMD8<Float>
     /// Readings in use.
-    package static let readingCount = 10
+    package static let readingCount = 8
 
     /// Something is known of what is usual.
     package var isUsualKnown = false
@@ -59,8 +59,6 @@ package struct Moment: BitwiseCopyable {
         static let fromMedian = 6
         /// What is usual changes by this until a horizon; differs from one to the other.
         static let later = 7
-        /// Sine and cosine of the day.
-        static let timeOfDay = 8
     }
 
     package init() {}

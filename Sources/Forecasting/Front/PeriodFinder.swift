@@ -2,8 +2,8 @@
 ///
 /// Changes instead of values, as a wandering level is alike at every lag; ranks instead of changes, so that no spike
 /// decides and pulses count as well as waves (Spearman's correlation). The changes of noise are alike by chance within
-/// √((1 + 2 · ¼) / n) (Bartlett's formula for a moving average of order one, G. Box, G. Jenkins, "Time Series Analysis",
-/// 1970); what is found must exceed that by a factor at which no lag of pure noise does in a thousand looks.
+/// √((1 + 2 · ¼) / n) (Bartlett's formula for a moving average of order one, G. Box, G. Jenkins, "Time Series
+/// Analysis", 1970); what is found must exceed that by a factor at which no lag of pure noise does in a thousand looks.
 package enum PeriodFinder {
     /// Values that are looked at.
     package static let valuesMax = 120

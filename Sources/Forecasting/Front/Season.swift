@@ -1,13 +1,13 @@
-/// A cycle beside the day: by its phase the usual distance from what is usual at that time of day, in up to 168 bins of
-/// 16 bits, and how much of that is worth believing. One is the week, by the hour; another has the period that
+/// A cycle beside the day: by its phase the usual distance from what is usual at that time of day, in up to 84 bins of
+/// 16 bits, and how much of that is worth believing. One is the week, in bins of two hours; another has the period that
 /// `PeriodFinder` found.
 ///
-/// Each visit of a bin folds the mean of what was seen there, with a gain that falls with the cycles seen and stays at a
-/// quarter, so old cycles fade. What is believed is the share in which that came which the bins had said before
-/// (a regression without intercept, forgotten): a series without the cycle has none, and a wrong period does no harm.
+/// Each visit of a bin folds the mean of what was seen there, with a gain that falls with the cycles seen and stays at
+/// a quarter, so old cycles fade. What is believed is the share in which that came which the bins had said before (a
+/// regression without intercept, forgotten): a series without the cycle has none, and a wrong period does no harm.
 /// What only reads is `mutating` too, so that it works in place.
 struct Season: BitwiseCopyable {
-    static let binsMax = 168
+    static let binsMax = 84
     /// A bin that was never visited; no number is packed so.
     private static let unvisited: UInt16 = 0xffff
     /// Comparisons after which bins are believed, and that count as much as all older ones together.
@@ -17,7 +17,7 @@ struct Season: BitwiseCopyable {
     /// Further cycles take nothing more from the belief.
     private static let cyclesMax: Int64 = 24
 
-    private var bins: [168 of UInt16] = InlineArray(repeating: unvisited)
+    private var bins: [84 of UInt16] = InlineArray(repeating: unvisited)
     /// 0 while there is no cycle.
     private(set) var periodMilliseconds: Int64 = 0
     private var startMilliseconds: Int64 = 0

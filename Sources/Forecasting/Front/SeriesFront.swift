@@ -270,8 +270,6 @@ extension SeriesFront {
         m.inputs[MomentInput.timeOfDay + 1] = Wave.cosine(turns: turns)
         m.inputs[MomentInput.timeOfDay + 2] = Wave.sine(turns: 2 * turns)
         m.inputs[MomentInput.timeOfDay + 3] = Wave.cosine(turns: 2 * turns)
-        m.readings[Moment.Reading.timeOfDay] = m.inputs[MomentInput.timeOfDay]
-        m.readings[Moment.Reading.timeOfDay + 1] = m.inputs[MomentInput.timeOfDay + 1]
         m.inputs[MomentInput.relativeLevel] =
             isNegative == 0 && levels.normal > 0 ? min(base / max(levels.means[2], 1e-20), 10) - 1 : 0
         m.inputs[MomentInput.repeated] = repeated

@@ -11,7 +11,7 @@ struct StepRing: BitwiseCopyable {
     /// Numbers of the steps, the lower half; 0 marks a place that was never used.
     private var steps: [64 of UInt16] = InlineArray(repeating: 0)
     /// Readings in 1/64 of the unit.
-    private var readings: [640 of Int16] = InlineArray(repeating: 0)
+    private var readings: [512 of Int16] = InlineArray(repeating: 0)
     /// Steps from one place to the next.
     private(set) var stride: UInt32 = 1
 

@@ -6,9 +6,9 @@ struct Regression: BitwiseCopyable {
     typealias Features = Moment.Readings
 
     /// The lower triangle of Σ x xᵀ by rows, and Σ x y. Plain numbers, as lanes would bring padding into the cell.
-    private var gram: [55 of Float] = InlineArray(repeating: 0)
-    private var moment: [10 of Float] = InlineArray(repeating: 0)
-    private(set) var weights: [10 of Float] = InlineArray(repeating: 0)
+    private var gram: [36 of Float] = InlineArray(repeating: 0)
+    private var moment: [8 of Float] = InlineArray(repeating: 0)
+    private(set) var weights: [8 of Float] = InlineArray(repeating: 0)
 
     @inline(__always)
     mutating func predict(_ x: Features) -> Float {
@@ -33,7 +33,7 @@ struct Regression: BitwiseCopyable {
     }
 
     /// Solves (gram + ridge · 1) w = moment + ridge · prior; keeps the old weights if the numbers do not allow it.
-    mutating func solve(ridge: Float, towards prior: [10 of Float]) {
+    mutating func solve(ridge: Float, towards prior: [8 of Float]) {
         var l = gram
         var start = 0
         for row in 0..<Self.featureCount {
@@ -61,7 +61,7 @@ struct Regression: BitwiseCopyable {
 
     /// Forward and back substitution with the factor `l`.
     @inline(__always)
-    private func substitute(_ l: [55 of Float], _ w: inout [10 of Float]) {
+    private func substitute(_ l: [36 of Float], _ w: inout [8 of Float]) {
         var start = 0
         for row in 0..<Self.featureCount {
             var sum = w[row]
