@@ -130,6 +130,8 @@ package struct Oracle {
                 outputs.frames[partition, default: []].append(entry)
             }
         }
+        // What the first incarnation said where no other ever spoke stands.
+        if incarnation == 1 { outputs.fences[partition] = last }
     }
 
     private func readJSON(of task: TaskID, _ partition: TopicPartition, into outputs: inout Outputs) {
