@@ -15,7 +15,7 @@ struct DemoPolicy {
 
     /// Use of a replica that the pipeline keeps below with the 80th percentile of what it expects until an order for
     /// more would be ready: less spare capacity than the reactive rule keeps, as a rise is seen before it comes.
-    static let targetUtilisation = 0.8
+    static let targetUtilisation = 0.79
     static let quantile = 0.8
     /// The reactive rule's own.
     static let stabilisationSeconds = 300
