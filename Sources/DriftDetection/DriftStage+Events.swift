@@ -142,10 +142,7 @@ extension DriftStage {
             var resource = resources.read(slot).pointee
             // Its own drift is noted after it is told.
             resource.window = localities.read(place).pointee.opened
-            for index in 0..<DriftResourceCell.neighboursMax where resource.neighbours[index] != 0 {
-                guard let other = resourceIndex.find(resource.neighbours[index], 1), resource.window != .max,
-                    drifted(other, with: resource)
-                else { continue }
+            for index in 0..<DriftResourceCell.neighboursMax where driftedNeighbour(index, of: resource) != nil {
                 writer.string(names.bytes(of: resource.neighbours[index]))
             }
         }

@@ -204,10 +204,8 @@ extension DriftStage {
     /// Counts the resource and its neighbours that drifted in the same window.
     private mutating func link(_ owner: Int, _ place: Int) {
         let resource = resources.read(owner).pointee
-        for index in 0..<DriftResourceCell.neighboursMax where resource.neighbours[index] != 0 {
-            guard let other = resourceIndex.find(resource.neighbours[index], 1), drifted(other, with: resource) else {
-                continue
-            }
+        for index in 0..<DriftResourceCell.neighboursMax {
+            guard let other = driftedNeighbour(index, of: resource) else { continue }
             for slot in [owner, other] where resources.read(slot).pointee.isLinked == 0 {
                 resources.write(slot).pointee.isLinked = 1
                 localities.write(place).pointee.linked &+= 1
@@ -215,10 +213,13 @@ extension DriftStage {
         }
     }
 
-    /// Whether a resource has drifted in the window in which another one of its locality did.
-    func drifted(_ other: Int, with resource: DriftResourceCell) -> Bool {
+    /// A neighbour that has drifted in the window in which the resource did, in the same locality.
+    func driftedNeighbour(_ index: Int, of resource: DriftResourceCell) -> Int? {
+        let name = resource.neighbours[index]
+        guard name != 0, let other = resourceIndex.find(name, 1) else { return nil }
         let cell = resources.read(other).pointee
-        return cell.window != .min && cell.window == resource.window && cell.locality == resource.locality
+        let isTogether = cell.window != .min && cell.window == resource.window && cell.locality == resource.locality
+        return isTogether ? other : nil
     }
 
     func windowEnd(_ opened: Int64) -> Int64 {

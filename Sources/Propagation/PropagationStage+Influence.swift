@@ -138,14 +138,16 @@ extension PropagationStage {
     /// Compares x(hop) in the scratch room with what the neighbours know, and tells them if it moved by more than ε or
     /// what they know is about to expire.
     mutating func publish(_ slot: Int, hop: Int, time: EventTime, into out: Emitter) {
-        guard hop < hopsMax else { return }
+        guard hop < hopsMax, !publishChange(slot, hop: hop, time: time, into: out), hop == 0 else { return }
+        if hasLeapt(nodes.read(slot)) { tellAbroad(slot, time: time, into: out) }
+    }
+
+    /// - Returns: true if neighbours were told.
+    private mutating func publishChange(_ slot: Int, hop: Int, time: EventTime, into out: Emitter) -> Bool {
         let cell = nodes.write(slot)
         let change = scratch.changes[hop]
         let hasMoved = exceeds(change - cell.pointee.published[hop], settings.epsilon)
-        if !hasMoved && cell.pointee.active & 1 << UInt32(hop) == 0 {
-            if hop == 0, hasLeapt(cell) { tellAbroad(slot, time: time, into: out) }
-            return
-        }
+        if !hasMoved && cell.pointee.active & 1 << UInt32(hop) == 0 { return false }
         if hasMoved {
             cell.pointee.published[hop] = change
             setActive(cell, hop, change != SIMD8())
@@ -156,18 +158,16 @@ extension PropagationStage {
         let ahead = EventTime(milliseconds: expiry).milliseconds(since: time)
         let gained = EventTime(milliseconds: expiry).milliseconds(
             since: EventTime(milliseconds: cell.pointee.sentExpiry[hop]))
-        guard hasMoved || (gained > 0 && gained >= ahead / 3) else {
-            if hop == 0, hasLeapt(cell) { tellAbroad(slot, time: time, into: out) }
-            return
-        }
+        guard hasMoved || (gained > 0 && gained >= ahead / 3) else { return false }
         cell.pointee.sentExpiry[hop] = cell.pointee.expiry[hop]
         cell.pointee.version[hop] = max(cell.pointee.version[hop], time.milliseconds)
         if hop == 0 { cell.pointee.sentLevel = cell.pointee.past.newest }
         tellNeighbours(slot, hop: hop, into: out)
+        return true
     }
 
     /// Whether the level is another one than other partitions were told.
-    private func hasLeapt(_ cell: UnsafeMutablePointer<NodeCell>) -> Bool {
+    private func hasLeapt(_ cell: UnsafePointer<NodeCell>) -> Bool {
         let (told, now) = (cell.pointee.sentLevel, cell.pointee.past.newest)
         return (now - told).magnitude > settings.refreshShare * max(told, now)
     }

@@ -205,7 +205,7 @@ package struct PropagationStage: Stage, ~Copyable {
     }
 
     /// Numbers of an influence entry: the changes, the level, what the changes are relative to, the usual level.
-    var influenceCount: Int { grid.count &+ 3 }
+    var influenceCount: Int { grid.count &+ PropagationScratch.sentLevels }
 
     private func takeLevel(_ entry: Entry, _ cell: UnsafeMutablePointer<NodeCell>, at time: Int64) {
         func number(_ place: Int) -> Float {

@@ -142,6 +142,9 @@ struct PropagationCounts {
 
 /// Room that is reused from entry to entry; never part of the state.
 struct PropagationScratch: ~Copyable {
+    /// Numbers of an influence entry behind the changes.
+    static let sentLevels = 3
+
     /// Nodes to recompute, by hop, and nodes whose influence may have moved, in order of first touch.
     var levels: [[UInt32]] = Array(repeating: [], count: NodeCell.hopsLimit + 1)
     var touched: [UInt32] = []
@@ -167,8 +170,8 @@ struct PropagationScratch: ~Copyable {
         reached = Array(repeating: 0, count: partitions)
         numbers = .allocate(capacity: Self.numbersCount)
         numbers.initialize(repeating: 0, count: Self.numbersCount)
-        sent = .allocate(capacity: Grid.pointsMax + 3)
-        sent.initialize(repeating: 0, count: Grid.pointsMax + 3)
+        sent = .allocate(capacity: Grid.pointsMax + Self.sentLevels)
+        sent.initialize(repeating: 0, count: Grid.pointsMax + Self.sentLevels)
     }
 
     deinit {

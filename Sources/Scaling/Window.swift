@@ -18,8 +18,6 @@ struct Window {
     func read(_ numbers: FloatSlice, horizons: Int, into view: inout View) {
         view.windowSeconds = seconds
         let code = ForecastCode(raw: view.code)
-        let isDistrusted = code.isDistrusted
-        let knowsEvent = code.hasEvent || code.expectsEvent
         var peak = -Float.infinity
         var upper = -Float.infinity
         var before = Knot(level: Float(view.level))
@@ -32,7 +30,7 @@ struct Window {
                 predicted: quantile.value(in: numbers, first: block &+ 2),
                 upper: self.upper.value(in: numbers, first: block &+ 2),
                 influence: numbers[ForecastNumbers.influence(horizon, of: horizons)])
-            if isDistrusted { knot = knot.distrusted(at: Float(view.level), mayRaise: knowsEvent) }
+            if code.isDistrusted { knot = knot.distrusted(at: Float(view.level), mayRaise: code.knowsEvent) }
             guard knot.isFinite, knot.seconds > before.seconds else {
                 isSound = false
                 break

@@ -70,7 +70,7 @@ struct Account {
         if evaluation.usesForecast {
             guard code.isDistrusted else { return "" }
             return "; distrusted since a drift: only the forecast's band counts, around the present level"
-                + (knowsEvent ? ", and what the planned event is said to bring" : "")
+                + (code.knowsEvent ? ", and what the planned event is said to bring" : "")
         }
         if code.isYoung { return "; the forecast is too young, so the present level decides" }
         return "; there is no usable forecast, so the present level decides"
@@ -132,8 +132,6 @@ struct Account {
         return "\(metric) at \(level) now and its \(quantileName) in \(horizon), \(value), both suit "
             + "\(evaluation.base) at \(percent)"
     }
-
-    private var knowsEvent: Bool { code.hasEvent || code.expectsEvent }
 
     private var event: String {
         if code.expectsEvent { return "; a planned event is reckoned with" }

@@ -42,7 +42,7 @@ enum LedgerRoutes {
 
     static func drift(_ call: Call, _ services: Services) throws(Problem) -> Reply {
         let span = try Span(call.query, services)
-        let kinds = ["level", "trend", "variance", "season", "saturation", "anomaly", "data"]
+        let kinds = DriftKind.allCases.filter { $0 != .none }.map(\.text)
         let kind = try call.query.word("kind", kinds)
         let (limit, cursor) = (try call.query.limit(), try call.query.numberCursor())
         let page = services.store.ledger.withLock { ledger in

@@ -3,7 +3,7 @@ import TwinCore
 
 /// The fields of a CloudEvent's data that a file wants: texts and numbers by name.
 struct EventFields {
-    private(set) var texts: [[UInt8]]
+    var texts: [[UInt8]]
     private(set) var numbers: [Double]
 
     /// Reads `data` of a structured CloudEvent. A field that is missing is empty, or NaN.
@@ -61,20 +61,20 @@ final class DriftRows {
 
     /// - Parameter milliseconds: the file's time of the last sample seen.
     func take(_ record: [UInt8], milliseconds: Int64) throws(BacktestError) {
-        let fields = record.withUnsafeBytes {
+        var fields = record.withUnsafeBytes {
             EventFields($0, texts: ["resource", "metric", "kind"], numbers: ["score"])
         }
         // Groups and restored trust are no detections, and have no score.
         guard fields.numbers[0].isFinite else { return }
         if let kind = DriftKind.allCases.first(where: { Array($0.text.utf8) == fields.texts[2] }) {
             counts[Int(kind.rawValue)] += 1
+            // The file knows six kinds; a ceiling is a level.
+            if kind == .saturation { fields.texts[2] = Array(DriftKind.level.text.utf8) }
         }
         CSVField.append(milliseconds: milliseconds, to: &file.bytes)
-        for (index, text) in fields.texts.enumerated() {
+        for text in fields.texts {
             file.bytes.append(0x2c)
-            // The file knows six kinds; a ceiling is a level.
-            let isCeiling = index == 2 && text == Array(DriftKind.saturation.text.utf8)
-            CSVField.append(isCeiling ? Array(DriftKind.level.text.utf8) : text, to: &file.bytes)
+            CSVField.append(text, to: &file.bytes)
         }
         file.bytes.append(0x2c)
         PlainDecimal.append(fields.numbers[0], to: &file.bytes)

@@ -1,5 +1,6 @@
 import DriftDetection
 import Foundation
+import Simulation
 import TwinCore
 
 /// What the default detector costs, and how often it alarms where nothing changes.
@@ -29,16 +30,14 @@ enum DriftBench {
         var source = Source(seed: 1)
         let residuals = (0..<65_536).map { _ in source.next(.gaussian) }
         var detectors = [CusumFamily](repeating: CusumFamily(), count: 64)
-        var alarms = 0
         let began = Usage.now.cpuSeconds
         for round in 0..<(samples / 64) {
             for index in 0..<64 {
-                let verdict = detectors[index].update(residuals[(round &* 64 &+ index &* 1_021) & 65_535], tuning)
-                if verdict.change != .none { alarms += 1 }
+                _ = detectors[index].update(residuals[(round &* 64 &+ index &* 1_021) & 65_535], tuning)
             }
         }
         let spent = Usage.now.cpuSeconds - began
-        return (spent / Double(samples / 64 * 64), alarms < 0 ? 0 : MemoryLayout<CusumFamily>.stride)
+        return (spent / Double(samples / 64 * 64), MemoryLayout<CusumFamily>.stride)
     }
 
     /// False drifts per 1 000 in a million samples of one stream.
@@ -58,43 +57,23 @@ enum DriftBench {
 
     /// Seeded residuals.
     private struct Source {
-        private var state: UInt64
-        private var spare: Double?
+        private var random: SeededGenerator
         private var before = 0.0
         private var index = 0
 
-        init(seed: UInt64) { state = seed &* 0x9e37_79b9_7f4a_7c15 | 1 }
-
-        private mutating func uniform() -> Double {
-            state ^= state << 13
-            state ^= state >> 7
-            state ^= state << 17
-            return (Double(state >> 11) + 0.5) / 9_007_199_254_740_992
-        }
-
-        /// Standard normal (G. Box and M. Muller, 1958).
-        private mutating func normal() -> Double {
-            if let ready = spare {
-                spare = nil
-                return ready
-            }
-            let radius = (-2 * log(uniform())).squareRoot()
-            let angle = 2 * Double.pi * uniform()
-            spare = radius * sin(angle)
-            return radius * cos(angle)
-        }
+        init(seed: UInt64) { random = SeededGenerator(seed: seed) }
 
         mutating func next(_ stream: Stream) -> Float {
             index += 1
             switch stream {
-            case .gaussian: return Float(normal())
+            case .gaussian: return Float(random.normal())
             case .heavyTailed:
-                let (a, b, c) = (normal(), normal(), normal())
-                return Float(normal() / (a * a + b * b + c * c).squareRoot())
+                let (a, b, c) = (random.normal(), random.normal(), random.normal())
+                return Float(random.normal() / (a * a + b * b + c * c).squareRoot())
             case .autocorrelated:
-                before = 0.5 * before + 0.866 * normal()
+                before = 0.5 * before + 0.866 * random.normal()
                 return Float(before)
-            case .seasonal: return Float(normal() + 0.15 * sin(2 * Double.pi * Double(index % 288) / 288))
+            case .seasonal: return Float(random.normal() + 0.15 * sin(2 * Double.pi * Double(index % 288) / 288))
             }
         }
     }

@@ -22,7 +22,10 @@ final class DemoPipeline {
         keepsDirectory = keep
         let programs = try Self.programs()
         serverProgram = programs.server
-        directory = try Self.makeDirectory()
+        guard let directory = makeTemporaryDirectory("twinscale-demo") else {
+            throw DemoError("cannot make a temporary directory in \(NSTemporaryDirectory())")
+        }
+        self.directory = directory
         let logs = directory + "/logs"
         let file = directory + "/bootstrap"
         do {
@@ -106,13 +109,6 @@ final class DemoPipeline {
                 """)
         }
         return (own, stages, server)
-    }
-
-    private static func makeDirectory() throws -> String {
-        guard let directory = makeTemporaryDirectory("twinscale-demo") else {
-            throw DemoError("cannot make a temporary directory in \(NSTemporaryDirectory())")
-        }
-        return directory
     }
 
     private static func waitForAddress(_ path: String, _ child: ChildProcess) throws -> String {

@@ -1,6 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#endif
 
 /// Residuals in a row that all lie far out on one side: a new level, however restless the series is.
 ///

@@ -48,9 +48,6 @@ package struct Moment: BitwiseCopyable {
     /// Readings in use.
     package static let readingCount = 8
 
-    /// Something is known of what is usual.
-    package var isUsualKnown = false
-
     /// The places of `readings`.
     enum Reading {
         static let means = 0

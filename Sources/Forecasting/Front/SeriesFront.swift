@@ -256,7 +256,6 @@ extension SeriesFront {
         m.usual = usual
         m.cyclic = cycle.value(at: lastMilliseconds)
         let isUsualKnown = self.isUsualKnown
-        m.isUsualKnown = isUsualKnown
         levels.read(base, usual: usual, isUsualKnown: isUsualKnown, inverse: inverse, into: &m.readings)
         m.readings[Moment.Reading.changes] = change
         m.readings[Moment.Reading.changes + 1] = changeBefore

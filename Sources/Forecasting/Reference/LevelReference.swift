@@ -45,8 +45,7 @@ struct LevelReference: BitwiseCopyable {
         recurrence.pass(to: milliseconds)
         let error = value - level
         let ratio = error / max(scale, 1e-9)
-        let gain = 1 / (scaleSteps + 8)
-        scale = min(max(scale * (1 + gain * (min(ratio * ratio, 2.25) / 0.778 - 1)), 1e-6), 1e12)
+        scale = RobustScale.follow(scale, error, gain: 1 / (scaleSteps + 8))
         scaleSteps = min(scaleSteps + 1, Self.memorySteps)
         if ratio.magnitude <= Self.believedDeviations {
             steps = min(steps + 1, Self.memorySteps)

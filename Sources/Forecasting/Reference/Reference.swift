@@ -92,8 +92,6 @@ struct Reference: BitwiseCopyable {
     private static let waitingYoung: UInt32 = 5
     /// Errors up to so many deviations are believed.
     private static let believedDeviations: Float = 2
-    /// Mean of min(x², 2.25) of a normal x.
-    private static let scaleTarget: Float = 0.778
     /// Sum of the weights of the two values before, with a daily shape and without: what follows a wandering level
     /// hides its change.
     private static let persistenceMax: Float = 0.9
@@ -170,14 +168,8 @@ struct Reference: BitwiseCopyable {
     @inline(__always)
     private mutating func compare(_ error: Float, _ levelError: Float) {
         let gain: Float = 1 / Float(min(total, 128) &+ 8)
-        fitSize = Self.follow(fitSize, error, gain)
-        levelSize = Self.follow(levelSize, levelError, gain)
-    }
-
-    @inline(__always)
-    private static func follow(_ size: Float, _ error: Float, _ gain: Float) -> Float {
-        let ratio = error / max(size, 1e-9)
-        return min(max(size * (1 + gain * (min(ratio * ratio, 2.25) / scaleTarget - 1)), 1e-6), 1e12)
+        fitSize = RobustScale.follow(fitSize, error, gain: gain)
+        levelSize = RobustScale.follow(levelSize, levelError, gain: gain)
     }
 
     /// After a change the fit goes on from the new level, which is followed ever more slowly.
@@ -298,12 +290,9 @@ struct Reference: BitwiseCopyable {
         return exp2f(power * log2f(ratio))
     }
 
-    /// Recursive M-estimate: errors beyond 1.5 σ count as 1.5 σ, so that a third of them may be anything.
     @inline(__always)
     private mutating func learnScale(_ error: Float) {
-        let ratio = error / max(scale, 1e-9)
-        let gain = 1 / Float(min(scaleAge &+ 8, 1_024))
-        scale = min(max(scale * (1 + gain * (min(ratio * ratio, 2.25) / Self.scaleTarget - 1)), 1e-6), 1e12)
+        scale = RobustScale.follow(scale, error, gain: 1 / Float(min(scaleAge &+ 8, 1_024)))
     }
 
     /// Takes a value into the ring, and those that have waited long enough into the fit.

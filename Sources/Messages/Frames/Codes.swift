@@ -126,6 +126,8 @@ package struct ForecastCode: Sendable, BitwiseCopyable {
         get { raw & 128 != 0 }
         set { raw = newValue ? raw | 128 : raw & ~128 }
     }
+    /// The forecast counts on a planned event, in force or to come.
+    package var knowsEvent: Bool { hasEvent || expectsEvent }
     package var role: MetricRole { MetricRole(rawValue: UInt8(raw >> 8 & 15)) ?? .unknown }
 }
 
