@@ -152,7 +152,7 @@ struct HorizonMixture: BitwiseCopyable {
             guard miss.magnitude > actual.magnitude / 128, level != 1 else { continue }
             let push = level == 0 ? slope : -slope
             // Misses come in clusters and the rarest are few: they count for more, and there the class helps.
-            let weighed = push > 0 && level > 1 ? push * (level > 3 ? Self.rareWeight : Self.missWeight) : push
+            let weighed = push > 0 ? push * (level > 3 ? Self.rareWeight : level == 2 ? Self.missWeight : 1) : push
             stretches[level] = clamped(stretches[level] + gain * weighed, Self.stretchMax)
             guard level > 3 else { continue }
             let place = Self.numbers &+ level
