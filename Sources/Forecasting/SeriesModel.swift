@@ -1,3 +1,5 @@
+import TwinCore
+
 /// The ensemble of a series: the front reads each step, the members say what may come, the mixture weighs them.
 package struct SeriesModel: Forecaster {
     static let anchorsMax = Moment.anchorsMax
@@ -59,7 +61,7 @@ extension SeriesModel {
             report()
             return true
         }
-        let elapsed = elapsedSteps(to: milliseconds, plan: plan)
+        let elapsed = elapsedSteps(to: milliseconds, plan: plan, clock: shared.pointee.clock)
         guard elapsed > 0 else {
             front.merge(value, spread: ridge.stepSpread())
             status.expected = front.expected
@@ -68,13 +70,13 @@ extension SeriesModel {
         let spread = ridge.stepSpread()
         front.open(value, elapsed: elapsed, at: milliseconds, spread: spread)
         status.referenceResidual = reference.fold(
-            value, at: milliseconds, steps: elapsed, step: front.stepMilliseconds)
+            value, at: shared.pointee.clock.local(milliseconds), steps: elapsed, step: front.stepMilliseconds)
         for anchor in 0..<Int(anchorCount) {
             mixtures[anchor].mature(
                 step: front.step, value: value, priors: shared.pointee.priors(of: kin, anchor),
                 carried: shared.pointee.carried)
         }
-        front.learn(spread: spread)
+        front.learn(spread: spread, clock: shared.pointee.clock)
         judge()
         foresee(shared, observes: true)
         if trialEnd != 0 { tryChallenger() }
@@ -85,7 +87,7 @@ extension SeriesModel {
         to milliseconds: Int64, plan: HorizonPlan, shared: UnsafeMutablePointer<SharedModels>
     ) -> Bool {
         guard front.steps > 0 else { return false }
-        let elapsed = elapsedSteps(to: milliseconds, plan: plan)
+        let elapsed = elapsedSteps(to: milliseconds, plan: plan, clock: shared.pointee.clock)
         guard elapsed > 0 else { return false }
         front.pass(elapsed, to: milliseconds)
         status.referenceResidual = 0
@@ -98,8 +100,9 @@ extension SeriesModel {
         front.lastMilliseconds = min(front.lastMilliseconds, milliseconds)
     }
 
-    private mutating func elapsedSteps(to milliseconds: Int64, plan: HorizonPlan) -> UInt32 {
-        let elapsed = front.elapsedSteps(to: milliseconds, minimum: UInt32(plan.minimumStepMilliseconds))
+    private mutating func elapsedSteps(to milliseconds: Int64, plan: HorizonPlan, clock: LocalTime) -> UInt32 {
+        let minimum = UInt32(plan.minimumStepMilliseconds)
+        let elapsed = front.elapsedSteps(to: milliseconds, minimum: minimum, clock: clock)
         if elapsed.isNew { adoptStep(plan) }
         return elapsed.count
     }
@@ -131,7 +134,7 @@ extension SeriesModel {
         m.anchorCount = Int(anchorCount)
         m.anchorSteps = anchorSteps
         m.kin = kin
-        front.read(into: &m)
+        front.read(into: &m, clock: shared.pointee.clock)
         withUnsafePointer(to: m) { m in
             if observes {
                 ridge.observe(m, shared)
@@ -264,7 +267,8 @@ extension SeriesModel {
     ) {
         guard front.steps > 0 else { return }
         distrust()
-        reference.refit(history, last: front.lastMilliseconds, settleSteps: settleSteps)
+        let last = shared.pointee.clock.local(front.lastMilliseconds)
+        reference.refit(history, last: last, settleSteps: settleSteps)
         changedStep = front.step &- min(front.step, UInt32(max(history.count, 1) &- 1))
         trialEnd = front.step &+ Self.trialSteps
         tryChallenger()

@@ -1,3 +1,5 @@
+import TwinCore
+
 /// What all series of a task learn together: the network, and by class how far each member of the ensemble led and how
 /// much the quantiles had to be stretched.
 package struct SharedModels: ~Copyable {
@@ -16,8 +18,12 @@ package struct SharedModels: ~Copyable {
     let carried: UnsafeMutablePointer<Double>
     /// What the members say at one horizon, while it is combined.
     let said: UnsafeMutablePointer<Float>
+    /// The clock by which days and weeks are learned. A setting: no snapshot keeps it.
+    let clock: LocalTime
 
-    package init() {
+    /// - Parameter clock: what people live by whose doings are forecast.
+    package init(clock: LocalTime = .utc) {
+        self.clock = clock
         network = .allocate(capacity: 1)
         network.initialize(to: Network())
         leads = .allocate(capacity: Self.classesMax * Self.numbersPerClass)

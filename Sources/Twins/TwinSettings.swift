@@ -22,6 +22,9 @@ package struct TwinSettings: Sendable, Equatable {
     /// A twin without any sample for so long is forgotten, seconds; 7 days.
     package var expireSeconds: Int64 = 604_800
 
+    /// The clock by which days and weeks are learned.
+    package var clock = LocalTime.utc
+
     package init() {}
 
     /// Adds everything that changes outputs to a fingerprint.
@@ -35,6 +38,7 @@ package struct TwinSettings: Sendable, Equatable {
         ] {
             digest.combine(UInt64(bitPattern: number))
         }
+        clock.hash(into: &digest)
     }
 }
 

@@ -12,7 +12,7 @@ package struct TwinStage: ~Copyable, Stage {
     package static var inbox: TopicName { .observations }
     package static var outputs: [TopicName] { [.forecasts, .twins] }
     package static var watermarkOutput: TopicName? { .forecasts }
-    package static var logicVersion: UInt32 { 3 }
+    package static var logicVersion: UInt32 { 4 }
 
     let settings: TwinSettings
     let plan: HorizonPlan
@@ -64,7 +64,7 @@ package struct TwinStage: ~Copyable, Stage {
         series = PagedTable(cellsMax: min(max(settings.seriesMax, 1), Int(Int32.max)))
         events = PlannedEvents(eventsMax: settings.eventsMax)
         shared = .allocate(capacity: 1)
-        shared.initialize(to: SharedModels())
+        shared.initialize(to: SharedModels(clock: settings.clock))
         horizons = .allocate(capacity: HorizonPlan.horizonsMax)
         horizons.initialize(repeating: 0, count: HorizonPlan.horizonsMax)
         for index in 0..<plan.count { horizons[index] = plan[index] }

@@ -1,4 +1,5 @@
 import Forecasting
+import TwinCore
 
 /// A day's wave between −1 and 1, by Bhaskara's rational sine, so that no mathematics library is needed.
 func wave(_ phase: Double) -> Double {
@@ -26,9 +27,9 @@ private func wholeSize(_ value: Any) -> Int {
 final class SharedBox {
     let pointer: UnsafeMutablePointer<SharedModels>
 
-    init() {
+    init(clock: LocalTime = .utc) {
         pointer = .allocate(capacity: 1)
-        pointer.initialize(to: SharedModels())
+        pointer.initialize(to: SharedModels(clock: clock))
     }
 
     deinit {

@@ -1,3 +1,5 @@
+import TwinCore
+
 /// The front of a series: finds its step, decides how much of a value is believed, and keeps what the members of the
 /// ensemble read: a robust level, exponential means, a daily profile, scales.
 ///
@@ -100,15 +102,17 @@ extension SeriesFront {
 
     /// How many steps lie between the last step and a sample; 0 if it belongs to the last one. Also finds the step.
     /// - Returns: with it, true if the step is another one from now on.
-    mutating func elapsedSteps(to milliseconds: Int64, minimum: UInt32) -> (count: UInt32, isNew: Bool) {
+    mutating func elapsedSteps(
+        to milliseconds: Int64, minimum: UInt32, clock: LocalTime
+    ) -> (count: UInt32, isNew: Bool) {
         let gap = milliseconds &- lastMilliseconds
         guard gap > 0 else { return (0, false) }
         let isNew = finder.note(gap: gap, minimum: minimum)
         if isNew {
             stepMilliseconds = finder.milliseconds
-            profile.reset(stepMilliseconds: stepMilliseconds, at: milliseconds, origin: base)
-            week.reset(
-                periodMilliseconds: Self.weekMilliseconds, stepMilliseconds: stepMilliseconds, at: milliseconds)
+            let local = clock.local(milliseconds)
+            profile.reset(stepMilliseconds: stepMilliseconds, at: local, origin: base)
+            week.reset(periodMilliseconds: Self.weekMilliseconds, stepMilliseconds: stepMilliseconds, at: local)
             cycle = Season()
             age = 1
         }
@@ -155,7 +159,7 @@ extension SeriesFront {
     }
 
     /// Learns from the value that opened the step.
-    mutating func learn(spread: Float) {
+    mutating func learn(spread: Float, clock: LocalTime) {
         let width = elapsed == 1 ? 1 : Float(min(elapsed, 64)).squareRoot()
         let unit = self.unit
         let believed = expected + believe(value - expected, deviation(spread))
@@ -163,8 +167,9 @@ extension SeriesFront {
         change = clamped((believed - base) / unit, 50)
         learnScale((believed - expected).magnitude / (width * levelFactor))
         base = believed
-        if outliers.magnitude == Self.jumpSteps { jump() }
-        learnLevels()
+        let local = clock.local(lastMilliseconds)
+        if outliers.magnitude == Self.jumpSteps { jump(local) }
+        learnLevels(local)
     }
 
     /// How much of an error is believed: a spike is cut, a run of outliers on one side is not.
@@ -184,16 +189,17 @@ extension SeriesFront {
 
     /// The level has moved for good: means and level follow at once, instead of pulling back for as long as they
     /// remember.
-    private mutating func jump() {
+    private mutating func jump(_ local: Int64) {
         let median = levels.median
-        levels = Levels(base, usual: usual(at: lastMilliseconds))
+        levels = Levels(base, usual: usual(at: lastMilliseconds, local: local))
         levels.median = median
     }
 
-    /// What is usual at a moment by the day, the week and the cycle found: the distance from the level.
+    /// What is usual at a moment by the day and the week of the local clock and the cycle found: the distance from the
+    /// level.
     @inline(__always)
-    mutating func usual(at milliseconds: Int64) -> Float {
-        profile.value(at: milliseconds) + week.value(at: milliseconds) + cycle.value(at: milliseconds)
+    private mutating func usual(at milliseconds: Int64, local: Int64) -> Float {
+        profile.value(at: local) + week.value(at: local) + cycle.value(at: milliseconds)
     }
 
     /// Something is known of what is usual.
@@ -212,19 +218,19 @@ extension SeriesFront {
         slowScale += slowGain * (slowLimit - slowScale)
     }
 
-    private mutating func learnLevels() {
+    private mutating func learnLevels(_ local: Int64) {
         high = max(base, high + 0.0005 * (levels.means[2] - high))
         low = min(base, low + 0.0005 * (levels.means[2] - low))
-        let daily = profile.value(at: lastMilliseconds)
-        let weekly = week.value(at: lastMilliseconds)
+        let daily = profile.value(at: local)
+        let weekly = week.value(at: local)
         let cyclic = cycle.value(at: lastMilliseconds)
         levels.learn(base, usual: daily + weekly + cyclic, pace(Float(min(age, 100_000)), elapsed))
         let distance = base - levels.normal - daily
         cycle.fold(distance - weekly, at: lastMilliseconds)
-        if profile.isReady { week.fold(distance - cyclic, at: lastMilliseconds) }
+        if profile.isReady { week.fold(distance - cyclic, at: local) }
         // The day learns as if there were no cycle: what it comes to know lasts longer than a few cycles.
         let origin = (profile.isReady ? levels.normal : profile.origin) + weekly
-        if let shift = profile.fold(base - origin, at: lastMilliseconds) { levels.normal = profile.origin + shift }
+        if let shift = profile.fold(base - origin, at: local) { levels.normal = profile.origin + shift }
     }
 
     /// - Parameters:
@@ -241,10 +247,11 @@ extension SeriesFront {
 
 extension SeriesFront {
     /// What the members read of the present step; anchors are the caller's.
-    mutating func read(into m: inout Moment) {
+    mutating func read(into m: inout Moment, clock: LocalTime) {
         let unit = self.unit
         let inverse = 1 / unit
-        let usual = self.usual(at: lastMilliseconds)
+        let local = clock.local(lastMilliseconds)
+        let usual = self.usual(at: lastMilliseconds, local: local)
         m.milliseconds = lastMilliseconds
         m.step = step
         m.elapsed = elapsed
@@ -262,7 +269,7 @@ extension SeriesFront {
         for index in 0..<5 { m.inputs[index] = m.readings[index] }
         m.inputs[MomentInput.liveliness] = NetworkCode.log2(max(fastScale, 1e-20) / max(slowScale, 1e-20))
         m.inputs[MomentInput.fromUsual] = m.readings[Moment.Reading.fromUsual]
-        var time = lastMilliseconds % 86_400_000
+        var time = local % 86_400_000
         if time < 0 { time += 86_400_000 }
         let turns = Float(time) / 86_400_000
         m.inputs[MomentInput.timeOfDay] = Wave.sine(turns: turns)
@@ -278,8 +285,9 @@ extension SeriesFront {
             let ahead = Int64(m.anchorSteps[anchor]) &* Int64(stepMilliseconds)
             let target = lastMilliseconds &+ ahead
             m.kept[anchor] = cycle.kept(after: ahead)
+            let then = clock.local(target)
             let later =
-                profile.value(at: target) + week.value(at: target) + m.kept[anchor] * cycle.value(at: target)
+                profile.value(at: then) + week.value(at: then) + m.kept[anchor] * cycle.value(at: target)
             m.later[anchor] = clamped((later - usual) * inverse, 200)
             m.seasonal[anchor] = isUsualKnown ? clamped((levels.normal + later - base) * inverse, 200) : 0
         }

@@ -30,6 +30,17 @@ extension SettingsTable<TwinSettings> {
             "summarySeconds", \.summarySeconds, in: 1...1_000_000_000, "How often a twin's summary is restated.")
         table.integer(
             "expireSeconds", \.expireSeconds, in: 1...1_000_000_000, "A twin without samples is then forgotten.")
+        table.parsed(
+            "timeZone", default: "UTC",
+            "The clock by which days and weeks are learned: an IANA name or a rule such as CET-1CEST,M3.5.0,M10.5.0/3."
+        ) { settings, text in
+            do throws(TimeZoneError) {
+                settings.clock = try LocalTime(zone: text)
+                return nil
+            } catch {
+                return error.text
+            }
+        }
         return table
     }
 }
