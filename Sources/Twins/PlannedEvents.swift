@@ -13,6 +13,8 @@ struct PlannedEvent: Equatable {
     var key: UInt32 = 0
     /// Name of the value.
     var value: UInt32 = 0
+    /// Name of its kind.
+    var kind: UInt32 = 0
     var start: Int64 = 0
     var end: Int64 = 0
     var uplift: Float = 1
@@ -71,9 +73,12 @@ struct PlannedEvents {
         return mask
     }
 
-    /// Those of `mask` that are in force at a moment, and the product of what they announce.
+    /// Those of `mask` that are in force at a moment, and the product of what they announce, each set right by what a
+    /// series learned of its kind.
     @inline(never)
-    func active(in mask: UInt64, at milliseconds: Int64) -> (mask: UInt64, announced: Float) {
+    func active(
+        in mask: UInt64, at milliseconds: Int64, learned: UnsafePointer<EventMemory>?
+    ) -> (mask: UInt64, announced: Float) {
         var active: UInt64 = 0
         var announced: Float = 1
         var rest = mask
@@ -84,9 +89,16 @@ struct PlannedEvents {
             if all[place].start <= milliseconds && milliseconds < all[place].end {
                 active |= 1 << UInt64(place)
                 announced *= all[place].uplift
+                if let learned { announced *= learned.pointee.correction(of: all[place].kind) }
             }
         }
         return (active, min(announced, 1_000))
+    }
+
+    /// The event at the only place of a mask; nil if there is none or there are several.
+    func only(in mask: UInt64) -> PlannedEvent? {
+        guard mask.nonzeroBitCount == 1, mask.trailingZeroBitCount < all.count else { return nil }
+        return all[mask.trailingZeroBitCount]
     }
 
     func encode(into coder: inout StateCoder) {
@@ -96,7 +108,7 @@ struct PlannedEvents {
             coder.write(UInt64(event.key) | UInt64(event.value) << 32)
             coder.write(event.start)
             coder.write(event.end)
-            coder.write(UInt64(event.uplift.bitPattern))
+            coder.write(UInt64(event.uplift.bitPattern) | UInt64(event.kind) << 32)
         }
     }
 
@@ -108,11 +120,13 @@ struct PlannedEvents {
             guard let scope = PlannedEvent.Scope(rawValue: UInt8(truncatingIfNeeded: head >> 32)) else {
                 throw .invalid("unknown scope of an event")
             }
+            let start = try decoder.readInt64()
+            let end = try decoder.readInt64()
+            let last = try decoder.readWord()
             all[place] = PlannedEvent(
                 id: UInt32(truncatingIfNeeded: head), scope: scope, key: UInt32(truncatingIfNeeded: names),
-                value: UInt32(truncatingIfNeeded: names >> 32), start: try decoder.readInt64(),
-                end: try decoder.readInt64(),
-                uplift: Float(bitPattern: UInt32(truncatingIfNeeded: try decoder.readWord())))
+                value: UInt32(truncatingIfNeeded: names >> 32), kind: UInt32(truncatingIfNeeded: last >> 32),
+                start: start, end: end, uplift: Float(bitPattern: UInt32(truncatingIfNeeded: last)))
         }
     }
 }

@@ -83,7 +83,8 @@ struct SeriesCell: BitwiseCopyable {
     var tooLate: UInt8 = 0
     private var spare8: UInt8 = 0
     private var spare16: UInt16 = 0
-    private var spare32: UInt32 = 0
+    /// Slot of what it learned of planned events; below 0 if nothing.
+    var memory: Int32 = ResourceCell.none
 
     init(resource: Int32, metric: UInt32, code: SampleCode) {
         self.resource = resource

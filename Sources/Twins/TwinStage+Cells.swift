@@ -61,6 +61,7 @@ extension TwinStage {
         while next >= 0 {
             let place = Int(next)
             next = series.read(place).pointee.next
+            releaseMemory(series.read(place).pointee.memory)
             var empty = SeriesCell(resource: ResourceCell.none, metric: 0, code: SampleCode(raw: 0))
             empty.next = freeSeries
             series.write(place).pointee = empty
@@ -71,6 +72,35 @@ extension TwinStage {
         empty.nextFree = freeResource
         resources.write(slot).pointee = empty
         freeResource = Int32(slot)
+    }
+
+    /// What a series learned of planned events; nil if nothing.
+    @inline(__always)
+    func memory(of cell: UnsafeMutablePointer<SeriesCell>) -> UnsafePointer<EventMemory>? {
+        cell.pointee.memory < 0 ? nil : memories.read(Int(cell.pointee.memory))
+    }
+
+    /// The same to write to, made if it is new; nil when there is no room.
+    mutating func ownMemory(of cell: UnsafeMutablePointer<SeriesCell>) -> UnsafeMutablePointer<EventMemory>? {
+        if cell.pointee.memory < 0 {
+            if freeMemory >= 0 {
+                cell.pointee.memory = freeMemory
+                freeMemory = memories.read(Int(freeMemory)).pointee.nextFree
+                memories.write(Int(cell.pointee.memory)).pointee = EventMemory()
+            } else {
+                guard let added = memories.append(EventMemory()) else { return nil }
+                cell.pointee.memory = Int32(added)
+            }
+        }
+        return memories.write(Int(cell.pointee.memory))
+    }
+
+    private mutating func releaseMemory(_ slot: Int32) {
+        guard slot >= 0 else { return }
+        var empty = EventMemory()
+        empty.nextFree = freeMemory
+        memories.write(Int(slot)).pointee = empty
+        freeMemory = slot
     }
 
     /// Whether a resource lives in this partition: it has a twin here, or its name leads here and it is not known to

@@ -52,7 +52,7 @@ extension TwinStage {
         cell.pointee.model.forecast(horizonSeconds: horizon, into: block)
         guard mask != 0 else { return false }
         let ahead = cell.pointee.lastTime &+ Int64(horizon) &* 1_000
-        let then = events.active(in: mask, at: ahead)
+        let then = events.active(in: mask, at: ahead, learned: memory(of: cell))
         guard then.mask != 0 || cell.pointee.activeEvents != 0 else { return false }
         // Those in force now go on as measured, those to come count as announced.
         var lift: Float = 1

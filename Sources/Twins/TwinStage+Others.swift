@@ -56,7 +56,7 @@ extension TwinStage {
             event.uplift = Float(min(max(eventReader.event.uplift, 0), EventJSON.upliftMax))
             event.start = eventReader.event.start.milliseconds
             event.end = eventReader.event.end.milliseconds
-            guard setScope(of: &event) else {
+            guard setScope(of: &event), setKind(of: &event) else {
                 count.eventsRefused &+= 1
                 return
             }
@@ -94,6 +94,12 @@ extension TwinStage {
             event.scope = .tag
             event.key = key
         }
+        return true
+    }
+
+    private mutating func setKind(of event: inout PlannedEvent) -> Bool {
+        guard let kind = names.intern(eventReader.event.kind) else { return false }
+        event.kind = kind
         return true
     }
 

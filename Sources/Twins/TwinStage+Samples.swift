@@ -120,7 +120,7 @@ extension TwinStage {
     /// What the value would be without the events in force; nil while an event has just begun and its effect is being
     /// found out. Then and later the measured factor takes the place of the announced one, within a few steps.
     @inline(__always)
-    private func withoutEvents(
+    private mutating func withoutEvents(
         _ value: Double, at time: Int64, _ cell: UnsafeMutablePointer<SeriesCell>, mask: UInt64
     ) -> Double? {
         if mask == 0 && cell.pointee.activeEvents == 0 { return value }
@@ -128,10 +128,13 @@ extension TwinStage {
     }
 
     @inline(never)
-    private func measureEvents(
+    private mutating func measureEvents(
         _ value: Double, at time: Int64, _ cell: UnsafeMutablePointer<SeriesCell>, mask: UInt64
     ) -> Double? {
-        let now = events.active(in: mask, at: time)
+        if events.active(in: mask, at: time, learned: nil).mask != cell.pointee.activeEvents, cell.pointee.memory >= 0 {
+            memories.write(Int(cell.pointee.memory)).pointee.close()
+        }
+        let now = events.active(in: mask, at: time, learned: memory(of: cell))
         if now.mask != cell.pointee.activeEvents || now.announced != cell.pointee.announced {
             let hasBegun = now.mask & ~cell.pointee.activeEvents != 0
             if now.mask == 0 {
@@ -148,6 +151,9 @@ extension TwinStage {
         let usual = cell.pointee.model.status.expected
         if usual > 1e-9 {
             let ratio = min(max(Float(value) / usual, 0.01), 1_000)
+            if let event = events.only(in: now.mask) {
+                ownMemory(of: cell)?.pointee.measure(event.kind, factor: ratio, announced: event.uplift)
+            }
             let gain: Float = cell.pointee.holdSteps > 0 ? 0.5 : 0.25
             cell.pointee.factor += gain * (ratio - cell.pointee.factor)
         }

@@ -6,17 +6,20 @@ import TwinCore
 extension TwinStage {
     private static var resourcesTag: UInt32 { sectionTag("twrs") }
     private static var seriesTag: UInt32 { sectionTag("twse") }
+    private static var memoriesTag: UInt32 { sectionTag("twem") }
     private static var stateTag: UInt32 { sectionTag("twst") }
     private static var sharedTag: UInt32 { sectionTag("twsh") }
 
     package mutating func freeze(into writer: inout StateWriter) {
         resources.freeze(tag: Self.resourcesTag, into: &writer)
         series.freeze(tag: Self.seriesTag, into: &writer)
+        memories.freeze(tag: Self.memoriesTag, into: &writer)
         var coder = StateCoder()
         coder.write(sweptTo)
         coder.write(expiredTo)
         coder.write(Int64(freeResource))
         coder.write(Int64(freeSeries))
+        coder.write(Int64(freeMemory))
         events.encode(into: &coder)
         departures.encode(into: &coder)
         writer.add(tag: Self.stateTag, bytes: coder.bytes)
@@ -26,11 +29,13 @@ extension TwinStage {
     package mutating func restore(from reader: StateReader) throws(StateError) {
         try resources.restore(tag: Self.resourcesTag, from: reader)
         try series.restore(tag: Self.seriesTag, from: reader)
+        try memories.restore(tag: Self.memoriesTag, from: reader)
         var decoder = try reader.decoder(tag: Self.stateTag)
         sweptTo = try decoder.readInt64()
         expiredTo = try decoder.readInt64()
         freeResource = try slot(try decoder.readInt64(), below: resources.count)
         freeSeries = try slot(try decoder.readInt64(), below: series.count)
+        freeMemory = try slot(try decoder.readInt64(), below: memories.count)
         try events.decode(from: &decoder)
         try departures.decode(from: &decoder, namesMax: names.count)
         guard shared.pointee.restore(try reader.section(tag: Self.sharedTag)) else {
@@ -38,6 +43,7 @@ extension TwinStage {
         }
         try checkSeries()
         try checkLists()
+        try checkMemories()
         dues = []
         dues.reserveCapacity(series.count)
         for place in 0..<series.count { dues.append(series.write(place).due) }
@@ -68,6 +74,30 @@ extension TwinStage {
                 throw .invalid("a series without a twin of its own")
             }
             seriesIndex.insert(name, cell.pointee.metric, place)
+        }
+    }
+
+    /// What was learned of events belongs to one series or is free.
+    private func checkMemories() throws(StateError) {
+        var owned = [Bool](repeating: false, count: memories.count)
+        for place in 0..<memories.count where !memories.read(place).pointee.isSound {
+            throw .invalid("what was learned of events is damaged")
+        }
+        for place in 0..<series.count where series.read(place).pointee.metric != 0 {
+            let slot = Int(series.read(place).pointee.memory)
+            guard slot >= 0 else { continue }
+            guard slot < memories.count, !owned[slot] else {
+                throw .invalid("what was learned of events belongs to two series")
+            }
+            owned[slot] = true
+        }
+        var next = freeMemory
+        while next >= 0 {
+            guard Int(next) < memories.count, !owned[Int(next)] else {
+                throw .invalid("the list of free places for events is damaged")
+            }
+            owned[Int(next)] = true
+            next = memories.read(Int(next)).pointee.nextFree
         }
     }
 

@@ -22,6 +22,8 @@ package struct TwinStage: ~Copyable, Stage {
 
     var resources: PagedTable<ResourceCell>
     var series: PagedTable<SeriesCell>
+    /// What series learned of planned events; only those that saw one have a cell.
+    var memories: PagedTable<EventMemory>
     /// (resource, 0) and (resource, metric) to slot.
     var resourceIndex = PairIndex()
     var seriesIndex = PairIndex()
@@ -33,6 +35,7 @@ package struct TwinStage: ~Copyable, Stage {
     /// Heads of the lists of free cells.
     var freeResource = ResourceCell.none
     var freeSeries = ResourceCell.none
+    var freeMemory = ResourceCell.none
     /// Event time up to which silence was looked for, and up to which twins expired.
     var sweptTo: Int64 = 0
     var expiredTo: Int64 = 0
@@ -62,6 +65,7 @@ package struct TwinStage: ~Copyable, Stage {
         self.names = names
         resources = PagedTable(cellsMax: min(max(settings.resourcesMax, 1), Int(Int32.max)))
         series = PagedTable(cellsMax: min(max(settings.seriesMax, 1), Int(Int32.max)))
+        memories = PagedTable(cellsMax: min(max(settings.seriesMax, 1), Int(Int32.max)))
         events = PlannedEvents(eventsMax: settings.eventsMax)
         shared = .allocate(capacity: 1)
         shared.initialize(to: SharedModels(clock: settings.clock))

@@ -1,4 +1,5 @@
 import Messages
+import StageKit
 import TestKit
 import Testing
 import TwinCore
@@ -70,5 +71,48 @@ struct PlannedEventTests {
             })
         let after = try #require(harness.forecasts.last)
         #expect((after.mean(2) - 100).magnitude < 8)
+    }
+
+    @Test("are believed by what events of their kind did to the twin before, and at their word where none was")
+    func learned() throws {
+        let harness = try Harness()
+        var random = SeededRandom(seed: 4)
+        try warm(harness, &random, minutes: 300)
+        var start = t0 + 400 * 60
+        var minute = 300
+        var lifts: [Float] = []
+        /// Feeds minutes up to a moment, with `truth` times the demand from `start` on.
+        func pass(until end: Double, truth: Double) throws {
+            var inputs: [Input] = []
+            while t0 + Double(minute) * 60 < end {
+                let now = t0 + Double(minute) * 60
+                let factor = now >= start && now < start + 1_800 ? truth : 1
+                inputs.append(.sample("web", "rps", now, factor * (100 + random.uniform())))
+                minute += 1
+            }
+            try harness.feed(inputs)
+        }
+        for (index, kind) in ["sale", "sale", "sale", "sale", "match"].enumerated() {
+            try harness.feed([
+                event("e\(index)", start: start, end: start + 1_800, "cluster", "eu-1", 3, kind: kind)
+            ])
+            try pass(until: start - 540, truth: 1.3)
+            lifts.append(try #require(harness.forecasts.last).mean(2) / 100)
+            try pass(until: start + 5_400, truth: 1.3)
+            start += 9_000
+        }
+        #expect((lifts[0] - 3).magnitude < 0.2, "at its word: \(lifts)")
+        #expect(lifts[1] < 2 && lifts[1] > 1.4, "\(lifts)")
+        #expect(lifts[3] < lifts[1] && (lifts[3] - 1.3).magnitude < 0.35, "\(lifts)")
+        #expect((lifts[4] - 3).magnitude < 0.2, "another kind: \(lifts)")
+        // What was learned is part of the state.
+        let restored = try Harness(restoring: harness.task.freeze(), like: harness)
+        #expect(restored.task.freeze().digest == harness.task.freeze().digest)
+        let last = event("e9", start: start, end: start + 1_800, "cluster", "eu-1", 3, kind: "sale")
+        for one in [harness, restored] {
+            one.forget()
+            try one.feed([last, .sample("web", "rps", start - 540, 100)])
+        }
+        #expect(restored.entries == harness.entries && !harness.forecasts.isEmpty)
     }
 }

@@ -210,11 +210,11 @@ extension DriftKind {
 
 func event(
     _ id: String, start: Double, end: Double, _ key: String, _ value: String, _ uplift: Double,
-    isCancelled: Bool = false
+    isCancelled: Bool = false, kind: String = "campaign"
 ) -> Input {
     let text = """
         {"id":"\(id)","start":\(Int64(start)),"end":\(Int64(end)),"scope":{"key":"\(key)","value":"\(value)"},\
-        "kind":"campaign","uplift":\(uplift),"cancelled":\(isCancelled)}
+        "kind":"\(kind)","uplift":\(uplift),"cancelled":\(isCancelled)}
         """
     return Input(kind: .event, object: id, seconds: start, value: isCancelled ? 0 : uplift, text: text)
 }
