@@ -28,6 +28,8 @@ package final class Backtest {
     private var resourceCount = 0
     private var edgesAt = Int64.min
     private let accuracy: Accuracy
+    /// After so many rows the stages are made anew from their snapshots; 0 for never.
+    var restartsAfterRows: UInt64 = 0
     /// Interactions carry two numbers that no edge file knows.
     private let unknownNumbers: UnsafeMutablePointer<Float>
 
@@ -64,7 +66,7 @@ package final class Backtest {
         var next = try source.next()
         let shift = Self.shift(first: next?.arrival)
         let isDeciding = policies.map { !$0.policies.isEmpty } ?? false
-        let pipeline = try Pipeline(
+        var pipeline = try Pipeline(
             twins: twinSettings(), propagates: !edges.isEmpty, decides: isDeciding)
         let recorder = try Recorder(
             options: options, series: series, origins: origins, usesOutlooks: !edges.isEmpty, shift: shift)
@@ -94,6 +96,10 @@ package final class Backtest {
             }
             try pump(pipeline.driver, now)
             try recorder.endTick { accuracy.expect($0) }
+            if restartsAfterRows > 0 && rows >= restartsAfterRows {
+                pipeline = try pipeline.restarted()
+                restartsAfterRows = 0
+            }
         }
         try recorder.close()
         let summary = summary(

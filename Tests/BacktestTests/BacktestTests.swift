@@ -69,11 +69,14 @@ struct BacktestTests {
 
     @discardableResult
     func run(
-        _ telemetry: String, to name: String, _ change: (inout BacktestOptions) throws -> Void = { _ in }
+        _ telemetry: String, to name: String, restartsAfterRows: UInt64 = 0,
+        _ change: (inout BacktestOptions) throws -> Void = { _ in }
     ) throws -> BacktestSummary {
         var options = BacktestOptions(telemetry: telemetry, outputDirectory: "\(scratch.path)/\(name)")
         try change(&options)
-        return try Backtest(options).run()
+        let backtest = try Backtest(options)
+        backtest.restartsAfterRows = restartsAfterRows
+        return try backtest.run()
     }
 
     func lines(_ name: String) throws -> [String] {
@@ -141,6 +144,28 @@ struct BacktestTests {
             try scratch.text(name).split(separator: ",\"run\":")[0]
         }
         #expect(try withoutRun("out0/summary.json") == withoutRun("again/summary.json"))
+    }
+
+    @Test("stages that are restored from their snapshots half way go on to the same bytes", arguments: [1, 2, 3])
+    func restored(seed: Int) throws {
+        var fleet = SyntheticFleet(ticks: 900)
+        fleet.seed = UInt64(seed)
+        let file = try scratch.write("t.csv", SyntheticFleet.csv(fleet.rows))
+        let policies = try scratch.write("p.yaml", fleetPolicies)
+        let edges = try scratch.write("e.csv", "source,target,weight\nsvc-0,svc-1,2\nsvc-1,svc-2,1\n")
+        for (name, rows) in [("straight", 0), ("early", 7), ("half", fleet.rows.count / 2)] {
+            try run(file, to: name, restartsAfterRows: UInt64(rows)) {
+                $0.policies = policies
+                $0.edges = edges
+            }
+        }
+        for name in results {
+            let straight = try scratch.read("straight/\(name)")
+            #expect(straight.count > 30)
+            for other in ["early", "half"] {
+                #expect(try scratch.read("\(other)/\(name)") == straight, "seed \(seed): \(name), \(other)")
+            }
+        }
     }
 
     @Test("nothing that is stamped up to a cut depends on what comes after it", arguments: [1, 2, 3])

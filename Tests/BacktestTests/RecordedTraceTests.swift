@@ -1,4 +1,4 @@
-import Glibc
+import Foundation
 import TestKit
 import Testing
 
@@ -31,6 +31,36 @@ struct RecordedTraceTests {
         for score in scores {
             #expect(score.quantileLossRatio < 1.15, "\(score.metric) at \(score.horizonSeconds) s")
             #expect(score.coverage[2] > 0.85 && score.coverage[4] > 0.95, "\(score.metric): \(score.coverage)")
+        }
+    }
+
+    /// Every recorded trace of the directory, by name; files without a trace's columns are none.
+    static let all: [String] = traces.map { directory in
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        return names.filter { $0.hasSuffix(".csv.gz") }.map { String($0.dropLast(7)) }.sorted()
+    } ?? []
+
+    @Test(
+        "the same trace gives the same bytes, run twice, and restored from snapshots half way",
+        .timeLimit(.minutes(30)), arguments: all)
+    func sameBits(name: String) throws {
+        let rows = try rows(of: name, rowsMin: 12_000)
+        guard !rows.isEmpty else { return }
+        let values = rows.compactMap { Double($0.value) }
+        let capacity = max((values.max() ?? 1) / 20, 1e-6)
+        let policies = try suite.scratch.write(
+            "\(name).yaml", "policies: [{name: all, mode: act, capacityPerReplica: \(capacity)}]")
+        var text = "timestamp,resource,metric,value\n"
+        for row in rows { text += "\(row.time),\(row.series),\(row.value)\n" }
+        let file = try suite.scratch.write("\(name).csv", text)
+        for (run, restart) in [("one", 0), ("two", 0), ("restored", rows.count / 2)] {
+            try suite.run(file, to: "\(name)-\(run)", restartsAfterRows: UInt64(restart)) { $0.policies = policies }
+        }
+        for result in results {
+            let one = try suite.scratch.read("\(name)-one/\(result)")
+            for run in ["two", "restored"] {
+                #expect(try suite.scratch.read("\(name)-\(run)/\(result)") == one, "\(name): \(result), \(run)")
+            }
         }
     }
 

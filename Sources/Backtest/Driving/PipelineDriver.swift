@@ -22,9 +22,15 @@ package final class PipelineDriver {
     @exclusivity(unchecked) private var offsets = [Int64](repeating: 0, count: TopicName.allCases.count + 1)
     @exclusivity(unchecked) private var queue: [OutgoingRecord] = []
 
-    /// - Parameter tasks: in the order in which they get a record of a topic that several of them read.
-    package init(tasks: [(inbox: TopicName, logic: any TaskLogic)]) {
+    /// - Parameters:
+    ///   - tasks: in the order in which they get a record of a topic that several of them read.
+    ///   - other: whose topics these tasks read on.
+    package init(tasks: [(inbox: TopicName, logic: any TaskLogic)], continuing other: PipelineDriver? = nil) {
         self.tasks = tasks.map { Running(inbox: $0.inbox, logic: $0.logic) }
+        guard let other else { return }
+        tap = other.tap
+        offsets = other.offsets
+        queue = other.queue
     }
 
     /// Puts a record at the end of a topic.
