@@ -22,7 +22,6 @@ package struct SeriesModel: Forecaster {
     /// The step of the last change that was reported, and until when a challenger is tried; 0 if none is.
     private var changedStep: UInt32 = 0
     private var trialEnd: UInt32 = 0
-    private var spare: UInt32 = 0
 
     /// Steps that a retrained model needs at least, and how many good ones in a row, before it is trusted again.
     private static let probationSteps: UInt32 = 30

@@ -6,8 +6,12 @@ struct StepRing: BitwiseCopyable {
     typealias Readings = Moment.Readings
 
     private var bases: [64 of Float] = InlineArray(repeating: 0)
-    private var units: [64 of Float] = InlineArray(repeating: 0)
-    private var usual: [64 of Float] = InlineArray(repeating: 0)
+    /// The upper halves of floats.
+    private var units: [64 of UInt16] = InlineArray(repeating: 0)
+    private var trendDistances: [64 of UInt16] = InlineArray(repeating: 0)
+    private var trendSlopes: [64 of UInt16] = InlineArray(repeating: 0)
+    /// In 1/64 of the unit.
+    private var usual: [64 of Int16] = InlineArray(repeating: 0)
     /// Numbers of the steps, the lower half; 0 marks a place that was never used.
     private var steps: [64 of UInt16] = InlineArray(repeating: 0)
     /// Readings in 1/64 of the unit.
@@ -30,17 +34,25 @@ struct StepRing: BitwiseCopyable {
 
     /// Keeps a step.
     @inline(__always)
-    mutating func keep(_ step: UInt32, base: Float, unit: Float, usual value: Float, readings lanes: Readings) {
+    mutating func keep(
+        _ step: UInt32, base: Float, unit: Float, usual value: Float, readings lanes: Readings, trend: TrendOutlook
+    ) {
         guard step % stride == 0 else { return }
         let place = Int((step / stride) & 63)
         steps[place] = Self.mark(step)
         bases[place] = base
-        units[place] = unit
-        usual[place] = value
+        units[place] = PendingQuantiles.packed(unit)
+        usual[place] = Self.fine(value / self.unit(place))
+        trendDistances[place] = PendingQuantiles.packed(trend.distance)
+        trendSlopes[place] = PendingQuantiles.packed(trend.slope)
         for lane in 0..<Moment.readingCount {
-            readings[Moment.readingCount &* place &+ lane] = Int16(
-                clampedInt32((lanes[lane] * Self.resolution).rounded(), -32_767, 32_767))
+            readings[Moment.readingCount &* place &+ lane] = Self.fine(lanes[lane])
         }
+    }
+
+    @inline(__always)
+    private static func fine(_ units: Float) -> Int16 {
+        Int16(clampedInt32((units * resolution).rounded(), -32_767, 32_767))
     }
 
     /// Never 0. A place is written anew after 64 strides, so the lower half of the number tells steps apart.
@@ -58,9 +70,15 @@ struct StepRing: BitwiseCopyable {
     @inline(__always)
     mutating func base(_ place: Int) -> Float { bases[place] }
     @inline(__always)
-    mutating func unit(_ place: Int) -> Float { units[place] }
+    mutating func unit(_ place: Int) -> Float { PendingQuantiles.unpacked(units[place]) }
     @inline(__always)
-    mutating func usual(_ place: Int) -> Float { usual[place] }
+    mutating func usual(_ place: Int) -> Float { Float(usual[place]) * (1 / Self.resolution) * unit(place) }
+    @inline(__always)
+    mutating func trend(_ place: Int) -> TrendOutlook {
+        TrendOutlook(
+            distance: PendingQuantiles.unpacked(trendDistances[place]),
+            slope: PendingQuantiles.unpacked(trendSlopes[place]))
+    }
     @inline(__always)
     mutating func readings(_ place: Int) -> Readings {
         var lanes = Readings(repeating: 0)
@@ -71,8 +89,7 @@ struct StepRing: BitwiseCopyable {
     mutating func scale(by factor: Float) {
         for place in 0..<Self.places {
             bases[place] *= factor
-            units[place] *= factor
-            usual[place] *= factor
+            units[place] = PendingQuantiles.packed(unit(place) * factor)
         }
     }
 }

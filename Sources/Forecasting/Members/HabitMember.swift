@@ -6,7 +6,7 @@ struct HabitMember: Member {
 
     /// The values in order of size, and how long ago each came (as the number of the keeping).
     private var sorted: [96 of Float] = InlineArray(repeating: 0)
-    private var numbers: [96 of UInt16] = InlineArray(repeating: 0)
+    private var numbers: [96 of UInt8] = InlineArray(repeating: 0)
     private var count: UInt32 = 0
     /// Keepings so far, and steps from one to the next.
     private var kept: UInt32 = 0
@@ -30,7 +30,7 @@ struct HabitMember: Member {
     private mutating func makeRoom(_ m: UnsafePointer<Moment>) {
         let span = Int64(stride) * Int64(Self.places) * Int64(max(m.pointee.stepMilliseconds, 1))
         let thins = span < Self.spanMilliseconds
-        let oldest = UInt16(truncatingIfNeeded: kept &- UInt32(Self.places))
+        let oldest = UInt8(truncatingIfNeeded: kept &- UInt32(Self.places))
         var left = 0
         for place in 0..<Self.places {
             let isDropped = thins ? numbers[place] & 1 == 0 : numbers[place] == oldest
@@ -54,7 +54,7 @@ struct HabitMember: Member {
             place &-= 1
         }
         sorted[place] = value
-        numbers[place] = UInt16(truncatingIfNeeded: kept)
+        numbers[place] = UInt8(truncatingIfNeeded: kept)
         count &+= 1
     }
 

@@ -1,6 +1,8 @@
-/// One linear regression per horizon on how far the present lies from what is usual, with bands around it: distances
-/// from three exponential means and a median, the last two changes, the distance from the time of day's usual value and
-/// its usual change until then. It learns from every step, looking back at what it read a horizon ago.
+/// One linear regression per horizon, and a damped trend that takes its place as far as it does better.
+///
+/// The regressions read how far the present lies from what is usual: the distances from three exponential means and a
+/// median, the last two changes, the distance from the time of day's usual value and its usual change until then. All
+/// learns from every step, looking back at what was read a horizon ago. Bands follow the errors of both together.
 struct RidgeMember: Member {
     var ring = StepRing()
     var regressions: [6 of Regression] = InlineArray(repeating: Regression())
@@ -8,15 +10,17 @@ struct RidgeMember: Member {
     /// Discounted absolute errors of the weights, and of "as now".
     private var modelLoss: [6 of Float] = InlineArray(repeating: 0)
     private var baseLoss: [6 of Float] = InlineArray(repeating: 0)
+    private var trend = DampedTrend()
+    private var shares: [6 of TrendShare] = InlineArray(repeating: TrendShare())
 
     /// Forecasts that count as much as all older ones together, where they do not overlap.
     private static let memory: Float = 800
 
     var isSound: Bool {
-        for anchor in 0..<Moment.anchorsMax where !(regressions[anchor].isSound && bands[anchor].isSound) {
-            return false
+        for anchor in 0..<Moment.anchorsMax {
+            guard regressions[anchor].isSound, bands[anchor].isSound, shares[anchor].isSound else { return false }
         }
-        return ring.isSound
+        return ring.isSound && trend.isSound
     }
 
     /// Mean absolute error of one step, units.
@@ -33,7 +37,10 @@ struct RidgeMember: Member {
         return steps <= 1 ? first : first * Float(steps).squareRoot()
     }
 
-    mutating func scale(by factor: Float) { ring.scale(by: factor) }
+    mutating func scale(by factor: Float) {
+        ring.scale(by: factor)
+        trend.scale(by: factor)
+    }
 }
 
 // MARK: Learning
@@ -51,19 +58,24 @@ extension RidgeMember {
             let usual = m.pointee.usual - (1 - m.pointee.kept[anchor]) * m.pointee.cyclic
             features[Moment.Reading.later] = clamped((usual - ring.usual(place)) * inverse, 200)
             let change = clamped((m.pointee.value - ring.base(place)) * inverse, 500)
-            learn(anchor, features, change: change, steps: steps, shared.pointee.experience(of: m.pointee.kin, anchor))
+            let trend = ring.trend(place).change(over: steps, later: features[Moment.Reading.later])
+            learn(
+                anchor, features, change: change, trend: trend, steps: steps,
+                shared.pointee.experience(of: m.pointee.kin, anchor))
         }
+        trend.learn(m.pointee.base - m.pointee.usual, elapsed: m.pointee.elapsed)
         ring.keep(
             m.pointee.step, base: m.pointee.base, unit: m.pointee.unit, usual: m.pointee.usual,
-            readings: m.pointee.readings)
+            readings: m.pointee.readings, trend: outlook(m))
     }
 
     private mutating func learn(
-        _ anchor: Int, _ features: Regression.Features, change actual: Float, steps: UInt32,
+        _ anchor: Int, _ features: Regression.Features, change actual: Float, trend: Float, steps: UInt32,
         _ experience: UnsafeMutablePointer<Experience>
     ) {
         let miss = actual - regressions[anchor].predict(features)
-        let error = actual - change(anchor, features, steps: steps)
+        let plain = regressed(anchor, features, steps: steps)
+        let error = actual - stacked(anchor, plain, trend, steps: steps)
         // Errors of horizons that overlap say little that is new.
         let pace = min(4 / Float(steps), 1)
         bands[anchor].learn(error, guess: guess(steps), pace: pace)
@@ -72,6 +84,7 @@ extension RidgeMember {
         let gain = max(1 / Float(judged), pace / 200)
         modelLoss[anchor] += gain * (min(miss.magnitude, 20 * spread) - modelLoss[anchor])
         baseLoss[anchor] += gain * (min(actual.magnitude, 20 * spread) - baseLoss[anchor])
+        shares[anchor].learn(distance: trend - plain, error: actual - plain, spread: spread, pace: pace)
         let limit = 2.5 * spread
         let weight = miss.magnitude <= limit ? 1 : limit / miss.magnitude
         let ridge = (4 * spread * spread + 1) / pace
@@ -93,7 +106,9 @@ extension RidgeMember {
         let steps = m.pointee.anchorSteps[anchor]
         var features = m.pointee.readings
         features[Moment.Reading.later] = m.pointee.later[anchor]
-        let change = change(anchor, features, steps: steps)
+        let plain = regressed(anchor, features, steps: steps)
+        let trend = outlook(m).change(over: steps, later: m.pointee.later[anchor])
+        let change = stacked(anchor, plain, trend, steps: steps)
         bands[anchor].write(around: change, guess: guess(steps), into: out)
         return true
     }
@@ -107,10 +122,37 @@ extension RidgeMember {
     }
 
     @inline(__always)
-    private mutating func change(_ anchor: Int, _ features: Regression.Features, steps: UInt32) -> Float {
+    private mutating func regressed(_ anchor: Int, _ features: Regression.Features, steps: UInt32) -> Float {
         let belief = self.belief(anchor)
         if belief == 0 { return 0 }
         let limit = 12 * max(bands[anchor].spread, guess(steps))
         return clamped(belief * regressions[anchor].predict(features), limit)
+    }
+
+    /// The regression's word, moved towards the trend's by the share that has paid.
+    @inline(__always)
+    private mutating func stacked(_ anchor: Int, _ plain: Float, _ trend: Float, steps: UInt32) -> Float {
+        let limit = 12 * max(bands[anchor].spread, guess(steps))
+        return plain + shares[anchor].value * clamped(trend - plain, limit)
+    }
+
+    /// The trend as it stands, from the base and in units.
+    @inline(__always)
+    private func outlook(_ m: UnsafePointer<Moment>) -> TrendOutlook {
+        let inverse = 1 / m.pointee.unit
+        let distance = trend.level - (m.pointee.base - m.pointee.usual)
+        return TrendOutlook(distance: clamped(distance * inverse, 1e9), slope: clamped(trend.slope * inverse, 1e9))
+    }
+}
+
+/// A trend as it stood at a step: how far its level lay from the base without what is usual, and its slope, units.
+struct TrendOutlook {
+    var distance: Float
+    var slope: Float
+
+    /// The change that it expects, with what is usual changing by `later`.
+    @inline(__always)
+    func change(over steps: UInt32, later: Float) -> Float {
+        clamped(distance + slope * DampedTrend.reach(steps) + later, 500)
     }
 }

@@ -91,10 +91,10 @@ extension NetworkState {
                 guard place >= 0, place < Int64(windows[index].count) else { continue }
                 let position = Int(place)
                 let change = clamped(m.pointee.value - windows[index].bases[position], 1e25)
-                let scaled = change / (windows[index].spreads[anchor] * windows[index].factors[position])
+                let scaled = change / (windows[index].spreads[anchor] * windows[index].factor(position))
                 windows[index].targets[position * NetworkWindow.anchorsMax + anchor] = Int16(
                     clampedInt32((64 * clamped(scaled, 500)).rounded(), -32_000, 32_000))
-                judge(anchor, size: change.magnitude / windows[index].factors[position])
+                judge(anchor, size: change.magnitude / windows[index].factor(position))
             }
         }
     }
@@ -168,7 +168,7 @@ extension NetworkState {
         let place = Int(open)
         let position = Int(windows[place].count)
         windows[place].bases[position] = clamped(m.pointee.base, 1e25)
-        windows[place].factors[position] = factor
+        windows[place].setFactor(position, factor)
         for index in 0..<Network.inputCount {
             windows[place].inputs[position * Network.inputCount + index] = inputs[index]
         }

@@ -1,5 +1,5 @@
 /// A stretch of a series that waits until its forecasts can be judged: the hidden state before it, what the network
-/// read at each position, and what came after at each horizon. 500 bytes.
+/// read at each position, and what came after at each horizon. 480 bytes.
 struct NetworkWindow: BitwiseCopyable {
     static let positionsMax = 8
     static let anchorsMax = Moment.anchorsMax
@@ -7,8 +7,8 @@ struct NetworkWindow: BitwiseCopyable {
     static let unknown = Int16.min
 
     var bases: [8 of Float] = InlineArray(repeating: 0)
-    /// How lively the series was at each position, as a factor to `spreads`.
-    var factors: [8 of Float] = InlineArray(repeating: 0)
+    /// How lively the series was at each position, as a factor to `spreads`: the upper halves of floats.
+    private var factors: [8 of UInt16] = InlineArray(repeating: 0)
     /// Spread of each horizon as the window began.
     var spreads: [6 of Float] = InlineArray(repeating: 0)
     /// The step of the first position; the others follow without a gap.
@@ -26,10 +26,16 @@ struct NetworkWindow: BitwiseCopyable {
     var isClosed: UInt8 = 0
     private var spare: UInt16 = 0
 
+    @inline(__always)
+    func factor(_ position: Int) -> Float { PendingQuantiles.unpacked(factors[position]) }
+
+    @inline(__always)
+    mutating func setFactor(_ position: Int, _ value: Float) { factors[position] = PendingQuantiles.packed(value) }
+
     var isSound: Bool {
         for anchor in 0..<Self.anchorsMax where !(spreads[anchor] >= 0 && spreads[anchor] < 1e30) { return false }
         for place in 0..<Self.positionsMax
-        where !(bases[place].magnitude < 1e30 && factors[place] >= 0 && factors[place] < 1e6) { return false }
+        where !(bases[place].magnitude < 1e30 && factor(place) >= 0 && factor(place) < 1e6) { return false }
         return count <= UInt8(Self.positionsMax) && isClosed <= 1
     }
 }
