@@ -1,5 +1,5 @@
 /// A model of one series: a plain value that lives in a cell of the task's state. It is fed in event time and asked
-/// for quantiles at any horizon; it sees no clock and no neighbours.
+/// for quantiles at any horizon; it sees no clock, and of its neighbours what it is told.
 package protocol Forecaster: BitwiseCopyable {
     /// A model that knows nothing yet.
     init()
@@ -8,9 +8,12 @@ package protocol Forecaster: BitwiseCopyable {
     /// - Parameters:
     ///   - value: finite; in the unit in which it is forecast.
     ///   - milliseconds: event time since the epoch.
+    ///   - neighbours: what up to four neighbours, or users, have just done, the strongest first: their latest changes,
+    ///     each in its own usual change; 0 where nothing is known.
     /// - Returns: true if the sample opened a new step of the series, false if it was merged into the present one.
     mutating func fold(
-        _ value: Double, at milliseconds: Int64, plan: HorizonPlan, shared: UnsafeMutablePointer<SharedModels>
+        _ value: Double, at milliseconds: Int64, plan: HorizonPlan, shared: UnsafeMutablePointer<SharedModels>,
+        neighbours: SIMD4<Float>
     ) -> Bool
 
     /// Lets time pass up to a sample whose value is not to be learned from (an announced event is taking effect).

@@ -52,7 +52,8 @@ extension SeriesModel {
 
 extension SeriesModel {
     package mutating func fold(
-        _ value: Double, at milliseconds: Int64, plan: HorizonPlan, shared: UnsafeMutablePointer<SharedModels>
+        _ value: Double, at milliseconds: Int64, plan: HorizonPlan, shared: UnsafeMutablePointer<SharedModels>,
+        neighbours: SIMD4<Float> = SIMD4(repeating: 0)
     ) -> Bool {
         let value = Float(value)
         if front.steps == 0 {
@@ -77,7 +78,7 @@ extension SeriesModel {
         }
         front.learn(spread: spread, clock: shared.pointee.clock)
         judge()
-        foresee(shared, observes: true)
+        foresee(shared, observes: true, neighbours: neighbours)
         if trialEnd != 0 { tryChallenger() }
         return true
     }
@@ -128,8 +129,11 @@ extension SeriesModel {
 
     /// Lets the members read the step, and combines what they say.
     /// - Parameter observes: the step is new and was measured; otherwise they only speak.
-    private mutating func foresee(_ shared: UnsafeMutablePointer<SharedModels>, observes: Bool) {
+    private mutating func foresee(
+        _ shared: UnsafeMutablePointer<SharedModels>, observes: Bool, neighbours: SIMD4<Float> = SIMD4(repeating: 0)
+    ) {
         var m = Moment()
+        for index in 0..<4 { m.neighbours[index] = clamped(neighbours[index], 50) }
         m.anchorCount = Int(anchorCount)
         m.anchorSteps = anchorSteps
         m.kin = kin

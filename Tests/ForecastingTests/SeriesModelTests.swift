@@ -206,6 +206,30 @@ struct SeriesModelTests {
         }
     }
 
+    @Test("listens to a neighbour that it is told of, and to none where none is known", arguments: [1, 2] as [UInt64])
+    func neighbours(seed: UInt64) {
+        let plan = HorizonPlan(seconds: [60, 300])
+        var errors: [Bool: Float] = [:]
+        for isTold in [false, true] {
+            let box = SharedBox()
+            var random = SeededRandom(seed: seed)
+            var model = SeriesModel()
+            var before = 0.0
+            var sum: Float = 0
+            for minute in 0..<8_000 {
+                let change = random.normal()
+                let value = 100 + 20 * before + 2 * random.normal()
+                if minute > 4_000 { sum += (forecast(model, 60)[2] - Float(value)).magnitude / 4_000 }
+                let neighbours = SIMD4<Float>(isTold ? Float(change) : 0, 0, 0, 0)
+                _ = model.fold(
+                    value, at: Int64(minute) * 60_000, plan: plan, shared: box.pointer, neighbours: neighbours)
+                before = change
+            }
+            errors[isTold] = sum
+        }
+        #expect((errors[true] ?? 1) < 0.8 * (errors[false] ?? 0), "seed \(seed): \(errors)")
+    }
+
     @Test("survives any finite values at any ascending times", arguments: [31, 32, 33, 34] as [UInt64])
     func hostile(seed: UInt64) {
         var random = SeededRandom(seed: seed)
