@@ -296,10 +296,10 @@ struct BenchCommand: ParsableCommand {
                 "allocations were not counted: the C library's tracer (libc_malloc_debug.so.0) is not here")
             return
         }
-        for (stage, count) in counts {
+        for (name, count) in counts {
             report.add(
                 Measurement(
-                    "\(stage.text), allocations", "per sample", [count], target: nil,
+                    "\(name), allocations", "per sample", [count], target: nil,
                     "frames and records that leave are included"))
         }
     }

@@ -13,8 +13,13 @@ enum AllocationBench {
     static let variable = "TWINSCALE_BENCH_TRACES"
     private static let library = "libc_malloc_debug.so.0"
 
-    /// Allocations per sample, by stage, in the second half of a feed; nil if the tracer is not to be had.
-    static func measure(records: Int, resources: Int) throws -> [(stage: StageName, perSample: Double)]? {
+    /// The models of the series by themselves.
+    private static let ensemble = "ensemble"
+    private static let ensembleSteps = 128_000
+
+    /// Allocations per sample, by stage, in the second half of a feed, and those of the ensemble per step; nil if the
+    /// tracer is not to be had.
+    static func measure(records: Int, resources: Int) throws -> [(name: String, perSample: Double)]? {
         let directory = NSTemporaryDirectory() + "twinscale-traces-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }
@@ -30,13 +35,13 @@ enum AllocationBench {
         try child.run()
         child.waitUntilExit()
         guard child.terminationStatus == 0 else { return nil }
-        var counts: [(StageName, Double)] = []
-        for stage in StageName.allCases {
-            guard let lines = try? count("\(directory)/\(stage.text)"),
-                let text = try? String(contentsOfFile: "\(directory)/\(stage.text).samples", encoding: .utf8),
+        var counts: [(String, Double)] = []
+        for name in StageName.allCases.map(\.text) + [ensemble] {
+            guard let lines = try? count("\(directory)/\(name)"),
+                let text = try? String(contentsOfFile: "\(directory)/\(name).samples", encoding: .utf8),
                 let samples = Double(text), samples > 0
             else { return nil }
-            counts.append((stage, Double(lines) / samples))
+            counts.append((name, Double(lines) / samples))
         }
         return counts
     }
@@ -73,7 +78,11 @@ enum AllocationBench {
     static func trace(records: Int, resources: Int, into directory: String) throws {
         let feed = BenchFeed(records: records, resources: resources, partitions: StageBench.partitions)
         let tracer = try Tracer(directory)
-        let normalizer = try tracer.trace(.normalizer, samples: records / 2) {
+        // Three quarters of the steps are traced.
+        _ = try tracer.trace(ensemble, samples: ensembleSteps * 3 / 4) {
+            ForecastBench.measure(steps: ensembleSteps, isWarm: $0)
+        }
+        let normalizer = try tracer.trace(StageName.normalizer.text, samples: records / 2) {
             try StageBench.normalize(feed, isWarm: $0)
         }
         // Of four partitions the last one is traced from its middle on: an eighth of the samples, as hashing has it.
@@ -84,20 +93,20 @@ enum AllocationBench {
             return Int(Double(records) * Double(lengths.last ?? 0) / Double(max(lengths.reduce(0, +), 1)) / 2)
         }
         let observed = share(normalizer, .observations)
-        let twins = try tracer.trace(.twinUpdater, samples: observed) {
+        let twins = try tracer.trace(StageName.twinUpdater.text, samples: observed) {
             try StageBench.run(TwinStage.self, TwinSettings(), normalizer.outputs, isWarm: $0)
         }
-        _ = try tracer.trace(.driftDetector, samples: observed) {
+        _ = try tracer.trace(StageName.driftDetector.text, samples: observed) {
             try StageBench.run(DriftStage.self, DriftSettings(), twins.outputs, keepsOutputs: false, isWarm: $0)
         }
-        let propagator = try tracer.trace(.graphPropagator, samples: observed) {
+        let propagator = try tracer.trace(StageName.graphPropagator.text, samples: observed) {
             try StageBench.run(PropagationStage.self, PropagationSettings(), twins.outputs, isWarm: $0)
         }
         var outlooks = normalizer.outputs.filter { $0.key.topic == .outlooks }
         for (partition, values) in propagator.outputs where partition.topic == .outlooks {
             outlooks[partition, default: []] += values
         }
-        _ = try tracer.trace(.scalingDecider, samples: observed) {
+        _ = try tracer.trace(StageName.scalingDecider.text, samples: observed) {
             try StageBench.run(ScalingStage.self, ScalingSettings(), outlooks, keepsOutputs: false, isWarm: $0)
         }
     }
@@ -128,10 +137,10 @@ enum AllocationBench {
             self.end = unsafeBitCast(end, to: Switch.self)
         }
 
-        func trace(
-            _ stage: StageName, samples: Int, _ body: (_ isWarm: () -> Void) throws -> StageBench.Cost
-        ) throws -> StageBench.Cost {
-            let path = "\(directory)/\(stage.text)"
+        func trace<Cost>(
+            _ name: String, samples: Int, _ body: (_ isWarm: () -> Void) throws -> Cost
+        ) throws -> Cost {
+            let path = "\(directory)/\(name)"
             setenv("MALLOC_TRACE", path, 1)
             let cost = try body { begin() }
             end()

@@ -16,8 +16,10 @@ enum ForecastBench {
         var bytesPerSeries: Int
     }
 
-    /// - Parameter steps: in all, over 64 series of noise on a daily wave with bursts.
-    static func measure(steps: Int) -> Cost {
+    /// - Parameters:
+    ///   - steps: in all, over 64 series of noise on a daily wave with bursts; a quarter of them before it is warm.
+    ///   - isWarm: called once, before the steps that count.
+    static func measure(steps: Int, isWarm: () -> Void = {}) -> Cost {
         let plan = HorizonPlan(seconds: horizons, stepSecondsMin: 30)
         let shared = UnsafeMutablePointer<SharedModels>.allocate(capacity: 1)
         shared.initialize(to: SharedModels())
@@ -36,7 +38,10 @@ enum ForecastBench {
         let warm = rounds / 4
         var began = Usage.now.cpuSeconds
         for round in 0..<rounds {
-            if round == warm { began = Usage.now.cpuSeconds }
+            if round == warm {
+                isWarm()
+                began = Usage.now.cpuSeconds
+            }
             let milliseconds = 1_600_000_000_000 + 60_000 * Int64(round)
             for index in 0..<series {
                 _ = models[index].fold(value(round, &random), at: milliseconds, plan: plan, shared: shared)
