@@ -25,8 +25,9 @@ package protocol Forecaster: BitwiseCopyable {
     /// The times of late were wrong: the next sample follows this one.
     mutating func turnBack(to milliseconds: Int64)
 
-    /// Writes mean and quantiles for `horizonSeconds` from the last sample on, `ForecastLevels.count + 1` floats:
-    /// the mean, then the quantiles, ascending. Changes nothing; `mutating` so that it works in place.
+    /// Writes mean and quantiles for `horizonSeconds` from the last sample on, `ForecastLevels.forecastCount` floats:
+    /// the mean, the quantiles, ascending, and how many excesses of the series' own the highest of them rests on.
+    /// Changes nothing; `mutating` so that it works in place.
     mutating func forecast(horizonSeconds: Float, into out: UnsafeMutablePointer<Float>)
 
     /// Distrusts what was learned: a change was reported, the request to learn afresh is to come.
@@ -83,6 +84,8 @@ package struct SeriesStatus: BitwiseCopyable {
 /// The levels at which quantiles are kept: 10, 50, 90, 95, 99 and 99.9 %; the order of the wire's `QuantileLevels`.
 package enum ForecastLevels {
     package static let count = 6
+    /// What a forecast consists of: the mean, the quantiles, the excesses that the tail was fitted to.
+    package static let forecastCount = count + 2
 
     /// The level at an index below `count`.
     @inline(__always)

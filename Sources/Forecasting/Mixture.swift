@@ -6,9 +6,8 @@ struct PendingQuantiles: BitwiseCopyable {
     var target: UInt32 = 0
     /// Bit k: member k spoke.
     var awake: UInt32 = 0
-    private var spare: UInt32 = 0
     /// By member and level, then what was issued: changes, in the series' unit of measure.
-    var said: [24 of UInt16] = InlineArray(repeating: 0)
+    var said: [20 of UInt16] = InlineArray(repeating: 0)
 
     /// The upper half of a float: two and a half digits at any size.
     @inline(__always)
@@ -18,6 +17,12 @@ struct PendingQuantiles: BitwiseCopyable {
 
     @inline(__always)
     static func unpacked(_ value: UInt16) -> Float { Float(bitPattern: UInt32(value) << 16) }
+
+    /// What was issued at a level.
+    @inline(__always)
+    func issued(_ level: Int) -> Float {
+        Self.unpacked(said[HorizonMixture.members &* HorizonMixture.levels &+ level])
+    }
 }
 
 /// Weighs the members of the ensemble at one horizon, level by level, and sets right what they say together.
@@ -31,18 +36,22 @@ struct PendingQuantiles: BitwiseCopyable {
 ///
 /// What is issued is then stretched about its median, level by level, so that it covers as often as it says: the
 /// logarithm of the stretch follows the exceedances one by one (adaptive conformal inference, as in `Band`).
+///
+/// Of 99.9 % a series sees too little for that: it is what the tail fitted to its excesses adds to 99 %.
 struct HorizonMixture: BitwiseCopyable {
     static let members = 3
     /// By member, for people.
     static let memberNames = ["Regression", "Network", "Habit"]
     /// Forecasts that wait at a time.
     static let places = 4
-    private static let levels = ForecastLevels.count
-    /// What all members say at one horizon.
-    static let numbers = members * levels
+    /// The levels at which members are weighed; the last one is the tail's.
+    static let levels = ForecastLevels.count - 1
+    /// What all members say at one horizon, as it is kept.
+    private static let numbers = members * levels
+    /// Where what is issued lies among what they say.
+    private static let issuedPlace = members * ForecastLevels.count
     /// What a class knows of one horizon: leads, then stretches.
     static let priorCount = numbers + levels
-    private static let issuedPlace = numbers
 
     private static let rate: Float = 2
     private static let fade: Float = 0.995
@@ -61,16 +70,16 @@ struct HorizonMixture: BitwiseCopyable {
     private static var initial: [3 of Float] { [1, 1, 0.3] }
 
     /// By member and level: discounted regret towards the member, and the weight that follows.
-    private var regrets: [18 of Float] = InlineArray(repeating: 0)
-    private var weights: [18 of Float] = InlineArray(repeating: 0)
+    private var regrets: [15 of Float] = InlineArray(repeating: 0)
+    private var weights: [15 of Float] = InlineArray(repeating: 0)
     /// By level: discounted squares of the regrets.
-    private var squares: [6 of Float] = InlineArray(repeating: 0)
+    private var squares: [5 of Float] = InlineArray(repeating: 0)
     /// By level: log₂ of the stretch about the median.
-    private var stretches: [6 of Float] = InlineArray(repeating: 0)
+    private var stretches: [5 of Float] = InlineArray(repeating: 0)
     private var judged: UInt32 = 0
     private var nextIssue: UInt32 = 0
     private var place: UInt32 = 0
-    private var spare: UInt32 = 0
+    private(set) var tail = Tail()
     private var pending: [4 of PendingQuantiles] = InlineArray(repeating: PendingQuantiles())
 
     var isSound: Bool {
@@ -78,33 +87,45 @@ struct HorizonMixture: BitwiseCopyable {
             return false
         }
         for level in 0..<Self.levels where !(stretches[level].magnitude <= 3 && squares[level] >= 0) { return false }
-        return true
+        return tail.isSound
     }
 
     /// Combines what the members say, six numbers each, and writes what is issued after it.
-    /// - Parameter priors: the class's leads at this horizon.
+    /// - Parameter prior: what the class knows of this horizon.
     @inline(__always)
-    mutating func combine(
-        _ said: UnsafeMutablePointer<Float>, awake: UInt32, priors: UnsafeMutablePointer<Float>
-    ) {
-        if judged == 0 { for level in 0..<Self.levels { weigh(level, rate: 0, priors) } }
+    mutating func combine(_ said: UnsafeMutablePointer<Float>, awake: UInt32, prior: ClassPrior) {
+        if judged == 0 { for level in 0..<Self.levels { weigh(level, rate: 0, prior.leads) } }
         let issued = said + Self.issuedPlace
         for level in 0..<Self.levels {
             var sum: Float = 0
             var total: Float = 0
             for member in 0..<Self.members where awake & (1 << UInt32(member)) != 0 {
                 let weight = weights[member &* Self.levels &+ level]
-                sum += weight * said[member &* Self.levels &+ level]
+                sum += weight * said[member &* ForecastLevels.count &+ level]
                 total += weight
             }
             issued[level] = total > 0 ? sum / total : 0
         }
         let median = issued[1]
         for level in 0..<Self.levels where level != 1 {
-            let stretch = Wave.exp2(stretches[level] + priors[Self.numbers &+ level])
+            let stretch = Wave.exp2(stretches[level] + prior.leads[Self.numbers &+ level])
             issued[level] = median + (issued[level] - median) * stretch
         }
         for level in 1..<Self.levels { issued[level] = max(issued[level], issued[level &- 1]) }
+    }
+
+    /// Adds the tail to what was issued.
+    @inline(__always)
+    func extend(_ issued: UnsafeMutablePointer<Float>, prior: ClassPrior) {
+        let unit = Self.tailUnit(issued[0], issued[1], issued[2], issued[3])
+        issued[Self.levels] = max(issued[4], issued[3]) + unit * tail.reach(like: prior.tail.pointee)
+    }
+
+    /// What excesses are counted in: the distance of the 95th percentile from the median; a quarter of that between the
+    /// 10th and the 90th where the two are one.
+    @inline(__always)
+    private static func tailUnit(_ q10: Float, _ q50: Float, _ q90: Float, _ q95: Float) -> Float {
+        max(q95 - q50, 0.25 * (q90 - q10))
     }
 
     @inline(__always)
@@ -118,8 +139,12 @@ struct HorizonMixture: BitwiseCopyable {
         forecast.base = m.pointee.base
         forecast.target = m.pointee.step &+ horizon
         forecast.awake = awake
-        let numbers = Self.issuedPlace + Self.levels
-        for index in 0..<numbers { forecast.said[index] = PendingQuantiles.packed(said[index] * m.pointee.unit) }
+        for voice in 0...Self.members {
+            for level in 0..<Self.levels {
+                let number = said[voice &* ForecastLevels.count &+ level] * m.pointee.unit
+                forecast.said[voice &* Self.levels &+ level] = PendingQuantiles.packed(number)
+            }
+        }
         pending[Int(place) % Self.places] = forecast
         place &+= 1
         nextIssue = m.pointee.step &+ max((horizon &+ UInt32(Self.places) &- 1) / UInt32(Self.places), 1)
@@ -128,43 +153,55 @@ struct HorizonMixture: BitwiseCopyable {
     /// Judges the forecasts that speak of `step`; those of steps that were passed over are dropped.
     @inline(__always)
     mutating func mature(
-        step: UInt32, value: Float, priors: UnsafeMutablePointer<Float>, carried: UnsafeMutablePointer<Double>
+        step: UInt32, value: Float, prior: ClassPrior, carried: UnsafeMutablePointer<Double>
     ) {
         for index in 0..<Self.places where pending[index].target != 0 && pending[index].target <= step {
             let isNow = pending[index].target == step
             pending[index].target = 0
             guard isNow else { continue }
             for number in 0..<Self.numbers { carried[number / Self.levels] += Double(weights[number]) }
-            learn(pending[index], value: value, priors: priors)
+            learn(pending[index], value: value, prior: prior)
         }
     }
 
-    private mutating func learn(_ forecast: PendingQuantiles, value: Float, priors: UnsafeMutablePointer<Float>) {
+    private mutating func learn(_ forecast: PendingQuantiles, value: Float, prior: ClassPrior) {
         let actual = clamped(value - forecast.base, 1e30)
+        let priors = prior.leads
+        learnTail(forecast, actual, prior.tail)
         judged = min(judged &+ 1, 1_000_000)
         let gain = min(1 / (Float(judged) + 20), Self.stretchGain) + Self.stretchGain
         for level in 0..<Self.levels {
             let share = ForecastLevels.all[level]
-            let miss = actual - PendingQuantiles.unpacked(forecast.said[Self.issuedPlace &+ level])
+            let miss = actual - forecast.issued(level)
             let slope = miss > 0 ? -share : 1 - share
             learnWeights(level, forecast, slope, priors)
             // What is as good as equal says nothing.
             guard miss.magnitude > actual.magnitude / 128, level != 1 else { continue }
             let push = level == 0 ? slope : -slope
             // Misses come in clusters and the rarest are few: they count for more, and there the class helps.
-            let weighed = push > 0 ? push * (level > 3 ? Self.rareWeight : level == 2 ? Self.missWeight : 1) : push
+            let weighed = push > 0 ? push * (level == 4 ? Self.rareWeight : level == 2 ? Self.missWeight : 1) : push
             stretches[level] = clamped(stretches[level] + gain * weighed, Self.stretchMax)
-            guard level > 3 else { continue }
+            guard level == 4 else { continue }
             let place = Self.numbers &+ level
             priors[place] = clamped(priors[place] + Self.classGain * weighed, Self.stretchMax)
         }
     }
 
     @inline(__always)
+    private mutating func learnTail(_ forecast: PendingQuantiles, _ actual: Float, _ kin: UnsafeMutablePointer<Tail>) {
+        let excess = actual - forecast.issued(3)
+        let unit = Self.tailUnit(forecast.issued(0), forecast.issued(1), forecast.issued(2), forecast.issued(3))
+        // What is as good as equal is no excess, and where there is no spread none can be counted.
+        guard excess > actual.magnitude / 128, unit > 0 else { return }
+        tail.learn(excess / unit, memory: Tail.memory)
+        kin.pointee.learn(excess / unit, memory: Tail.classMemory)
+    }
+
+    @inline(__always)
     private mutating func learnWeights(
         _ level: Int, _ forecast: PendingQuantiles, _ slope: Float, _ priors: UnsafeMutablePointer<Float>
     ) {
-        let issued = PendingQuantiles.unpacked(forecast.said[Self.issuedPlace &+ level])
+        let issued = forecast.issued(level)
         let usual = Self.shareMax * squares[level].squareRoot()
         let limit = usual > 0 ? min(usual, 1e15) : 1e15
         var square: Float = 0

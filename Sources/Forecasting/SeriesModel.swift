@@ -73,7 +73,7 @@ extension SeriesModel {
             value, at: shared.pointee.clock.local(milliseconds), steps: elapsed, step: front.stepMilliseconds)
         for anchor in 0..<Int(anchorCount) {
             mixtures[anchor].mature(
-                step: front.step, value: value, priors: shared.pointee.priors(of: kin, anchor),
+                step: front.step, value: value, prior: shared.pointee.prior(of: kin, anchor),
                 carried: shared.pointee.carried)
         }
         front.learn(spread: spread, clock: shared.pointee.clock)
@@ -156,7 +156,7 @@ extension SeriesModel {
         let rounding = 5e-5 * front.base.magnitude
         let distance = max(0.02 * (issued[4] - issued[0]) * unit, rounding)
         let inverse = 1 / unit
-        for level in 0..<ForecastLevels.count {
+        for level in 0..<HorizonMixture.levels {
             let value = front.base + issued[level] * unit
             let atom = habit.snapped(value, within: distance)
             if atom != value { issued[level] = (atom - front.base) * inverse }
@@ -180,8 +180,10 @@ extension SeriesModel {
             if ridge.forecast(anchor, m, shared, into: said) { awake |= 1 }
             if network.forecast(anchor, m, shared, into: said + 6) { awake |= 2 }
             if habit.forecast(anchor, m, shared, into: said + 12) { awake |= 4 }
-            mixtures[anchor].combine(said, awake: awake, priors: shared.pointee.priors(of: kin, anchor))
+            let prior = shared.pointee.prior(of: kin, anchor)
+            mixtures[anchor].combine(said, awake: awake, prior: prior)
             snap(issued, unit: m.pointee.unit)
+            mixtures[anchor].extend(issued, prior: prior)
             if mixtures[anchor].isDue(m.pointee.step) {
                 mixtures[anchor].keep(said, awake: awake, m, horizon: anchorSteps[anchor])
             }
@@ -195,6 +197,7 @@ extension SeriesModel {
 
 extension SeriesModel {
     package mutating func forecast(horizonSeconds: Float, into out: UnsafeMutablePointer<Float>) {
+        out[1 &+ ForecastLevels.count] = 0
         guard anchorCount > 0 else { return writeUnknown(out) }
         let steps = max(stepsIn(seconds: horizonSeconds), 1)
         var upper = 0
@@ -227,6 +230,7 @@ extension SeriesModel {
             let first = curves[6 &* low &+ level]
             out[1 &+ level] = first + share * (curves[6 &* high &+ level] - first)
         }
+        out[1 &+ ForecastLevels.count] = min(mixtures[low].tail.count, mixtures[high].tail.count)
         let median = out[2]
         for level in 0..<ForecastLevels.count {
             let value = front.base + median + growth * (out[1 &+ level] - median)

@@ -11,6 +11,8 @@ package struct SharedModels: ~Copyable {
     let network: UnsafeMutablePointer<Network>
     /// By class and horizon: the mean leads by member and level, and the stretches by level; powers of two.
     private let leads: UnsafeMutablePointer<Float>
+    /// By class and horizon: how far its rare values lie out.
+    private let tails: UnsafeMutablePointer<Tail>
     /// By class and horizon: the regression over all its series.
     private let experiences: UnsafeMutablePointer<Experience>
     /// By member: the weights it had in what was issued, summed over levels and judged forecasts. For people to see;
@@ -28,28 +30,33 @@ package struct SharedModels: ~Copyable {
         network.initialize(to: Network())
         leads = .allocate(capacity: Self.classesMax * Self.numbersPerClass)
         leads.initialize(repeating: 0, count: Self.classesMax * Self.numbersPerClass)
+        tails = .allocate(capacity: Self.experienceCount)
+        tails.initialize(repeating: Tail(), count: Self.experienceCount)
         experiences = .allocate(capacity: Self.experienceCount)
         experiences.initialize(repeating: Experience(), count: Self.experienceCount)
         carried = .allocate(capacity: HorizonMixture.members)
         carried.initialize(repeating: 0, count: HorizonMixture.members)
-        said = .allocate(capacity: HorizonMixture.numbers + ForecastLevels.count)
-        said.initialize(repeating: 0, count: HorizonMixture.numbers + ForecastLevels.count)
+        said = .allocate(capacity: (HorizonMixture.members + 1) * ForecastLevels.count)
+        said.initialize(repeating: 0, count: (HorizonMixture.members + 1) * ForecastLevels.count)
     }
 
     deinit {
         network.deinitialize(count: 1)
         network.deallocate()
         leads.deallocate()
+        tails.deallocate()
         experiences.deallocate()
         carried.deallocate()
         said.deallocate()
     }
 
-    /// The leads of a class at one horizon.
+    /// What a class knows of one horizon, beside its regression.
     @inline(__always)
-    func priors(of kin: UInt32, _ anchor: Int) -> UnsafeMutablePointer<Float> {
+    func prior(of kin: UInt32, _ anchor: Int) -> ClassPrior {
         let place = Int(kin) % Self.classesMax
-        return leads + (place * Self.numbersPerClass + anchor * HorizonMixture.priorCount)
+        return ClassPrior(
+            leads: leads + (place * Self.numbersPerClass + anchor * HorizonMixture.priorCount),
+            tail: tails + (place * Moment.anchorsMax + anchor))
     }
 
     /// What a class has learned at one horizon.
@@ -62,7 +69,7 @@ package struct SharedModels: ~Copyable {
     /// 1000 over the number of levels.
     package var carriedWeights: [(member: String, weight: UInt64)] {
         HorizonMixture.memberNames.indices.map { index in
-            (HorizonMixture.memberNames[index], UInt64(1_000 * carried[index] / Double(ForecastLevels.count)))
+            (HorizonMixture.memberNames[index], UInt64(1_000 * carried[index] / Double(HorizonMixture.levels)))
         }
     }
 
@@ -70,32 +77,40 @@ package struct SharedModels: ~Copyable {
     package var bytes: [UInt8] {
         let numbers = UnsafeRawBufferPointer(
             UnsafeBufferPointer(start: leads, count: Self.classesMax * Self.numbersPerClass))
+        let tails = UnsafeRawBufferPointer(UnsafeBufferPointer(start: tails, count: Self.experienceCount))
         let learned = UnsafeRawBufferPointer(
             UnsafeBufferPointer(start: experiences, count: Self.experienceCount))
-        return [UInt8](numbers) + [UInt8](learned) + [UInt8](network.pointee.bytes)
+        return [UInt8](numbers) + [UInt8](tails) + [UInt8](learned) + [UInt8](network.pointee.bytes)
     }
 
     /// Takes over what `bytes` gave.
     /// - Returns: false, with nothing changed, if it is damaged.
     package mutating func restore(_ bytes: UnsafeRawBufferPointer) -> Bool {
         let count = Self.classesMax * Self.numbersPerClass
-        guard bytes.count >= 4 * count else { return false }
-        for index in 0..<count {
-            guard bytes.loadUnaligned(fromByteOffset: 4 * index, as: Float.self).magnitude <= 30 else { return false }
+        let tailsFrom = count * MemoryLayout<Float>.stride
+        let experiencesFrom = tailsFrom + Self.experienceCount * MemoryLayout<Tail>.stride
+        let end = experiencesFrom + Self.experienceCount * MemoryLayout<Experience>.stride
+        guard bytes.count >= end else { return false }
+        func lead(_ index: Int) -> Float {
+            bytes.loadUnaligned(fromByteOffset: index * MemoryLayout<Float>.stride, as: Float.self)
         }
-        let learned = Self.experienceCount * MemoryLayout<Experience>.stride
-        guard bytes.count >= 4 * count + learned else { return false }
-        let size = MemoryLayout<Experience>.stride
+        func tail(_ index: Int) -> Tail {
+            bytes.loadUnaligned(fromByteOffset: tailsFrom + index * MemoryLayout<Tail>.stride, as: Tail.self)
+        }
         func experience(_ index: Int) -> Experience {
-            bytes.loadUnaligned(fromByteOffset: 4 * count + size * index, as: Experience.self)
+            bytes.loadUnaligned(
+                fromByteOffset: experiencesFrom + index * MemoryLayout<Experience>.stride, as: Experience.self)
         }
-        for index in 0..<Self.experienceCount where !experience(index).isSound { return false }
-        let rest = UnsafeRawBufferPointer(rebasing: bytes[(4 * count + learned)...])
-        guard network.pointee.restore(rest) else { return false }
-        for index in 0..<Self.experienceCount { experiences[index] = experience(index) }
-        for index in 0..<count {
-            leads[index] = bytes.loadUnaligned(fromByteOffset: 4 * index, as: Float.self)
+        for index in 0..<count where !(lead(index).magnitude <= 30) { return false }
+        for index in 0..<Self.experienceCount {
+            guard tail(index).isSound, experience(index).isSound else { return false }
         }
+        guard network.pointee.restore(UnsafeRawBufferPointer(rebasing: bytes[end...])) else { return false }
+        for index in 0..<Self.experienceCount {
+            tails[index] = tail(index)
+            experiences[index] = experience(index)
+        }
+        for index in 0..<count { leads[index] = lead(index) }
         return true
     }
 }

@@ -39,7 +39,7 @@ package struct PropagationStage: Stage, ~Copyable {
     package static var inbox: TopicName { .forecasts }
     package static var outputs: [TopicName] { [.outlooks, .forecasts] }
     package static var watermarkOutput: TopicName? { .outlooks }
-    package static var logicVersion: UInt32 { 3 }
+    package static var logicVersion: UInt32 { 4 }
 
     let settings: PropagationSettings
     let task: TaskID

@@ -3,6 +3,10 @@ import Messages
 /// How to read a quantile of any level out of the six that travel with a forecast: linear in the standard normal
 /// deviate between two neighbours, extended along the last pair beyond 99.9 %.
 ///
+/// Beyond 99 % it lies in a tail that was fitted to n rare values, 0 to some hundreds. What is added to the 99 %
+/// quantile there grows by 1 / √(n + 1), the standard error of a mean of n exponential values, as far as that is more
+/// than a hundred of them leave: little evidence asks for more room.
+///
 /// Golden example: level 0.975 lies between 0.95 and 0.99 with weight (1.960 − 1.645) / (2.326 − 1.645) = 0.462.
 package struct QuantilePick: BitwiseCopyable, Sendable, Equatable {
     /// Standard normal deviate of the level.
@@ -46,12 +50,26 @@ package struct QuantilePick: BitwiseCopyable, Sendable, Equatable {
         -1.281_551_6, 0, 1.281_551_6, 1.644_853_6, 2.326_347_9, 3.090_232_3,
     ]
 
-    /// The quantile at this level from the numbers of an outlook; `first` is the index of the 10 % quantile.
+    /// It lies beyond 99 %, in the fitted tail.
+    var isInTail: Bool { Int(lower) == QuantileLevels.count - 2 && weight > 0 }
+
+    /// The quantile at this level from the numbers of an outlook, at one of its horizons.
     @inline(__always)
-    func value(in numbers: FloatSlice, first: Int) -> Float {
-        let low = numbers[first &+ Int(lower)]
-        return low + weight * (numbers[first &+ Int(lower) &+ 1] - low)
+    func value(in numbers: FloatSlice, horizon: Int) -> Float {
+        let first = ForecastNumbers.block(horizon) &+ 2 &+ Int(lower)
+        let added = weight * (numbers[first &+ 1] - numbers[first])
+        guard isInTail else { return numbers[first] + added }
+        return numbers[first] + added * Self.caution(numbers[ForecastNumbers.tailCount(horizon)])
     }
+
+    /// What a tail is stretched by that rests on so many rare values.
+    private static func caution(_ count: Float) -> Float {
+        let known = count >= 0 ? min(count, Self.tailCountEnough) : 0
+        return 1 + 1 / (known + 1).squareRoot() - 1 / (Self.tailCountEnough + 1).squareRoot()
+    }
+
+    /// Rare values that make a tail as good as known.
+    static let tailCountEnough: Float = 100
 }
 
 /// The standard normal distribution with nothing but the four operations, so that every machine finds the same.

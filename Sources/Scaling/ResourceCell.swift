@@ -23,7 +23,8 @@ struct View: BitwiseCopyable {
     var code: UInt32 = 2
     /// 1 when the outlook named ready units, so that a utilisation has been turned into demand.
     var countsUnits: UInt32 = 0
-    private var spare: UInt32 = 0
+    /// Rare values that the tail rests on where `predicted` is highest.
+    var tailCount: Float = 0
 
     /// Sound numbers from a twin that is old enough.
     var hasForecast: Bool {

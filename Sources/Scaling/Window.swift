@@ -27,8 +27,8 @@ struct Window {
             let block = ForecastNumbers.block(horizon)
             var knot = Knot(
                 seconds: numbers[block], mean: numbers[block &+ 1],
-                predicted: quantile.value(in: numbers, first: block &+ 2),
-                upper: self.upper.value(in: numbers, first: block &+ 2),
+                predicted: quantile.value(in: numbers, horizon: horizon),
+                upper: self.upper.value(in: numbers, horizon: horizon),
                 influence: numbers[ForecastNumbers.influence(horizon, of: horizons)])
             if code.isDistrusted { knot = knot.distrusted(at: Float(view.level), mayRaise: code.knowsEvent) }
             guard knot.isFinite, knot.seconds > before.seconds else {
@@ -43,6 +43,7 @@ struct Window {
                 peak = knot.predicted
                 view.horizonSeconds = knot.seconds
                 view.influence = knot.influence
+                view.tailCount = numbers[ForecastNumbers.tailCount(horizon)]
             }
             upper = max(upper, knot.upper)
             before = knot

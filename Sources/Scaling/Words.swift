@@ -38,6 +38,12 @@ struct Account {
     /// What units are meant to be used to.
     var percent: String { "\(short(terms.targetUtilisation * 100)) % use" }
     var quantileName: String { Self.percentile(cell.quantile(terms).level) }
+    /// The quantile, and how well it is known where that is not well.
+    private var quantileWords: String {
+        let known = cell.view.tailCount
+        guard cell.quantile(terms).isInTail, known < QuantilePick.tailCountEnough / 2 else { return quantileName }
+        return "\(quantileName), widened as only \(short(Double(known))) rare values are known"
+    }
     private var horizon: String { rough(seconds: Double(cell.view.horizonSeconds)) }
 
     /// `95th percentile`.
@@ -97,11 +103,11 @@ struct Account {
     private var predictiveCause: String {
         let value = short(Double(cell.view.predicted) * evaluation.scale)
         if evaluation.predictive > evaluation.base {
-            return "\(metric) may reach \(value) in \(horizon) (\(quantileName)), which needs "
+            return "\(metric) may reach \(value) in \(horizon) (\(quantileWords)), which needs "
                 + "\(evaluation.predictive) at \(percent)"
         }
         let window = rough(seconds: Double(cell.view.windowSeconds))
-        return "\(metric) stays below \(value) for the next \(window) (\(quantileName)), for which "
+        return "\(metric) stays below \(value) for the next \(window) (\(quantileWords)), for which "
             + "\(evaluation.predictive) suffice at \(percent)"
     }
 

@@ -5,7 +5,7 @@ import Testing
 @testable import Backtest
 
 /// The directory of recorded traces that `TWINSCALE_TRACES` names, if it does.
-private let traces: String? = getenv("TWINSCALE_TRACES").map { String(cString: $0) }
+let traces: String? = getenv("TWINSCALE_TRACES").map { String(cString: $0) }
 
 @Suite(
     "Recorded traces",
@@ -44,7 +44,7 @@ struct RecordedTraceTests {
         "the same trace gives the same bytes, run twice, and restored from snapshots half way",
         .timeLimit(.minutes(30)), arguments: all)
     func sameBits(name: String) throws {
-        let rows = try rows(of: name, rowsMin: 12_000)
+        let rows = try suite.rows(of: name, in: try #require(traces), rowsMin: 12_000)
         guard !rows.isEmpty else { return }
         let values = rows.compactMap { Double($0.value) }
         let capacity = max((values.max() ?? 1) / 20, 1e-6)
@@ -64,33 +64,12 @@ struct RecordedTraceTests {
         }
     }
 
-    /// Rows of the first few series of a trace, at least `rowsMin` of them.
-    private func rows(of name: String, rowsMin: Int) throws -> [(time: Int, series: Substring, value: Substring)] {
-        let text = String(decoding: try suite.scratch.read("\(try #require(traces))/\(name).csv.gz"), as: UTF8.self)
-        var counts: [Substring: Int] = [:]
-        let all = text.split(separator: "\n").dropFirst().compactMap { line -> (Int, Substring, Substring)? in
-            guard let first = line.firstIndex(of: ","), let last = line.lastIndex(of: ","), first < last,
-                let time = Int(line[..<first])
-            else { return nil }
-            let series = line[line.index(after: first)..<last]
-            counts[series, default: 0] += 1
-            return (time, series, line[line.index(after: last)...])
-        }
-        var chosen: Set<Substring> = []
-        var count = 0
-        for series in counts.keys.sorted() where count < rowsMin {
-            chosen.insert(series)
-            count += counts[series] ?? 0
-        }
-        return all.filter { chosen.contains($0.1) }
-    }
-
     @Test(
         "nothing that is stamped up to a cut depends on what comes after it: forecasts, decisions, drifts",
         arguments: [("cluster_google_ali_5m", 12_000), ("drift_kpi_5m", 12_000), ("web_msft_ingress_1m", 10_000)])
     func noLeak(name: String, rowsMin: Int) throws {
         guard access("\(try #require(traces))/\(name).csv.gz", R_OK) == 0 else { return }
-        let rows = try rows(of: name, rowsMin: rowsMin)
+        let rows = try suite.rows(of: name, in: try #require(traces), rowsMin: rowsMin)
         let times = rows.map(\.time).sorted()
         let cut = times[times.count * 6 / 10]
         var random = SeededRandom(seed: 17)

@@ -88,3 +88,28 @@ func gzip(_ bytes: [UInt8]) -> [UInt8] {
     }
     return Array(output[0..<count])
 }
+
+extension BacktestTests {
+    /// Rows of the first few series of a trace, at least `rowsMin` of them.
+    func rows(
+        of name: String, in traces: String, rowsMin: Int
+    ) throws -> [(time: Int, series: Substring, value: Substring)] {
+        let text = String(decoding: try scratch.read("\(traces)/\(name).csv.gz"), as: UTF8.self)
+        var counts: [Substring: Int] = [:]
+        let all = text.split(separator: "\n").dropFirst().compactMap { line -> (Int, Substring, Substring)? in
+            guard let first = line.firstIndex(of: ","), let last = line.lastIndex(of: ","), first < last,
+                let time = Int(line[..<first])
+            else { return nil }
+            let series = line[line.index(after: first)..<last]
+            counts[series, default: 0] += 1
+            return (time, series, line[line.index(after: last)...])
+        }
+        var chosen: Set<Substring> = []
+        var count = 0
+        for series in counts.keys.sorted() where count < rowsMin {
+            chosen.insert(series)
+            count += counts[series] ?? 0
+        }
+        return all.filter { chosen.contains($0.1) }
+    }
+}

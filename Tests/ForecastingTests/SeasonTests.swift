@@ -66,7 +66,7 @@ struct SeasonTests {
         var model = SeriesModel()
         var values: [Float] = []
         var losses: (ours: Float, persistence: Float) = (0, 0)
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: 7) { room in
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: ForecastLevels.forecastCount) { room in
             guard let out = room.baseAddress else { return }
             var made: [Float] = []
             for step in 0..<600 {

@@ -10,10 +10,10 @@ struct SeriesModelTests {
 
     private func forecast(_ model: SeriesModel, _ seconds: Float) -> [Float] {
         var model = model
-        return withUnsafeTemporaryAllocation(of: Float.self, capacity: 7) { room in
+        return withUnsafeTemporaryAllocation(of: Float.self, capacity: ForecastLevels.forecastCount) { room in
             let out = room.baseAddress!
             model.forecast(horizonSeconds: seconds, into: out)
-            return (0..<7).map { out[$0] }
+            return (0..<ForecastLevels.forecastCount).map { out[$0] }
         }
     }
 

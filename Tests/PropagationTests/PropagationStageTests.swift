@@ -101,7 +101,7 @@ import TwinCore
         let run = try Self.run(entries)
         let outlooks = run.entries.filter { $0.entry.kind == .outlook }
         #expect(outlooks.count == 50)
-        #expect(outlooks.allSatisfy { $0.partition == 1 && $0.entry.numbers.count == 7 + 9 * 5 })
+        #expect(outlooks.allSatisfy { $0.partition == 1 && $0.entry.numbers.count == 7 + 10 * 5 })
         let first = outlooks[0].entry
         for index in 0..<47 where !first.numbers[index].isNaN {
             #expect(first.numbers[index] == entries[0].numbers[index])

@@ -15,6 +15,7 @@ extension TestEntry {
             numbers.append(Float(horizon))
             numbers.append(Float(mean))
             for step in 0..<6 { numbers.append(Float(mean * (0.9 + 0.05 * Double(step)))) }
+            numbers.append(300)
         }
         return TestEntry(
             kind: .forecast,

@@ -1,3 +1,4 @@
+import Messages
 import TestKit
 import Testing
 
@@ -54,6 +55,22 @@ import Testing
         #expect((QuantilePick(level: 0.975).weight - 0.4625).magnitude < 1e-3)
         #expect(QuantilePick(level: 0.9999).weight > 1.5)
         #expect(QuantilePick(level: .nan).level == 0.95)
+    }
+
+    @Test func `a tail that rests on few values is stretched, and nothing else is`() {
+        func value(_ level: Double, count: Float) -> Float {
+            let numbers: [Float] = [0, 0, 60, 1, 1, 500, 0, 60, 10, 5, 10, 15, 20, 30, 50, count]
+            return numbers.withUnsafeBytes {
+                let slice = FloatSlice(start: $0.baseAddress, count: numbers.count)
+                return QuantilePick(level: level).value(in: slice, horizon: 0)
+            }
+        }
+        #expect((value(0.95, count: 0) - 20).magnitude < 1e-3)
+        #expect((value(0.999, count: 300) - 50).magnitude < 1e-3)
+        // 30 + 20 · (1 + 1 − 1 / √101), and with three values 30 + 20 · (1 + 1/2 − 1 / √101).
+        #expect((value(0.999, count: 0) - 68.01).magnitude < 0.01)
+        #expect((value(0.999, count: 3) - 58.01).magnitude < 0.01)
+        #expect(value(0.999, count: .nan) == value(0.999, count: 0))
     }
 
     @Test func `the rolling extreme is the largest of the window`() {

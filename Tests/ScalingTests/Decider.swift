@@ -17,7 +17,8 @@ struct Said {
     var text = ""
 }
 
-/// An outlook as a test writes it: every horizon is mean and six quantiles, `influence` beside it.
+/// An outlook as a test writes it: every horizon is mean, six quantiles and the tail's count,
+/// `influence` beside it.
 struct Outlook {
     var resource = "web"
     var metric = "requests"
@@ -33,6 +34,8 @@ struct Outlook {
     var horizons: [(seconds: Float, mean: Float, influence: Float)] = []
     /// Distance from the mean to each quantile, as a share of the mean.
     var spread: [Float] = [-0.1, 0, 0.1, 0.12, 0.2, 0.3]
+    /// Rare values that the tail rests on.
+    var tailCount: Float = 300
 
     /// The same value at all horizons.
     static func flat(_ level: Double, forecast: Double, ready: Float = .nan, influence: Float = 0) -> Outlook {
@@ -49,6 +52,7 @@ struct Outlook {
         for horizon in horizons {
             numbers += [horizon.seconds, horizon.mean]
             numbers += spread.map { horizon.mean * (1 + $0) }
+            numbers.append(tailCount)
         }
         numbers += horizons.map(\.influence)
         let code = ForecastCode(quality: quality, role: role, isDistrusted: distrusted, isYoung: young)

@@ -25,8 +25,8 @@ enum ForecastBench {
         shared.initialize(to: SharedModels())
         let models = UnsafeMutablePointer<SeriesModel>.allocate(capacity: series)
         for index in 0..<series { (models + index).initialize(to: SeriesModel(kin: UInt32(index % 4))) }
-        let room = UnsafeMutablePointer<Float>.allocate(capacity: ForecastLevels.count + 1)
-        room.initialize(repeating: 0, count: ForecastLevels.count + 1)
+        let room = UnsafeMutablePointer<Float>.allocate(capacity: ForecastLevels.forecastCount)
+        room.initialize(repeating: 0, count: ForecastLevels.forecastCount)
         defer {
             shared.deinitialize(count: 1)
             shared.deallocate()

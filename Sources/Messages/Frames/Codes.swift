@@ -152,7 +152,7 @@ package enum QuantileLevels {
     package static let count = 6
 }
 
-/// The numbers of a `forecast` entry: a header of seven, then per horizon a block of eight.
+/// The numbers of a `forecast` entry: a header of seven, then per horizon a block of nine.
 ///
 /// | index | meaning |
 /// |---|---|
@@ -163,14 +163,15 @@ package enum QuantileLevels {
 /// | 4 | ready units of the resource, NaN if unknown |
 /// | 5 | samples folded into the model so far |
 /// | 6 | age of the ready units at the entry's time, seconds (negative: reported later); NaN if unknown |
-/// | 7 + 8h | horizon h, seconds |
-/// | 8 + 8h | mean |
-/// | 9 + 8h … 14 + 8h | quantiles at `QuantileLevels.all` |
+/// | 7 + 9h | horizon h, seconds |
+/// | 8 + 9h | mean |
+/// | 9 + 9h … 14 + 9h | quantiles at `QuantileLevels.all` |
+/// | 15 + 9h | values beyond the 95 % quantile that the tail at this horizon was fitted to |
 ///
 /// An `outlook` has one number more per horizon, at the end: what the neighbours' influence added to its mean.
 package enum ForecastNumbers {
     package static let headerCount = 7
-    package static let blockCount = 2 + QuantileLevels.count
+    package static let blockCount = 3 + QuantileLevels.count
     package static let horizonsMax = 12
 
     package static let residual = 0
@@ -181,17 +182,20 @@ package enum ForecastNumbers {
     package static let sampleCount = 5
     package static let unitsAgeSeconds = 6
 
-    /// Index of horizon h's block: the horizon itself, the mean, the quantiles.
-    @inlinable package static func block(_ horizon: Int) -> Int { 7 &+ horizon &* 8 }
+    /// Index of horizon h's block: the horizon itself, the mean, the quantiles, the tail's count.
+    @inlinable package static func block(_ horizon: Int) -> Int { 7 &+ horizon &* 9 }
+
+    /// Index of the tail's count at horizon h.
+    @inlinable package static func tailCount(_ horizon: Int) -> Int { block(horizon) &+ 8 }
 
     /// How many numbers a forecast with so many horizons has.
-    @inlinable package static func count(horizons: Int) -> Int { 7 &+ horizons &* 8 }
+    @inlinable package static func count(horizons: Int) -> Int { 7 &+ horizons &* 9 }
 
     /// How many numbers an outlook with so many horizons has.
-    @inlinable package static func outlookCount(horizons: Int) -> Int { 7 &+ horizons &* 9 }
+    @inlinable package static func outlookCount(horizons: Int) -> Int { 7 &+ horizons &* 10 }
 
     /// Index of the influence at horizon h in an outlook.
-    @inlinable package static func influence(_ horizon: Int, of horizons: Int) -> Int { 7 &+ horizons &* 8 &+ horizon }
+    @inlinable package static func influence(_ horizon: Int, of horizons: Int) -> Int { 7 &+ horizons &* 9 &+ horizon }
 
     /// How many horizons these numbers carry; nil if the count and the declared number disagree.
     package static func horizons(in numbers: FloatSlice, isOutlook: Bool) -> Int? {
