@@ -119,6 +119,59 @@ enum Residuals: String, CaseIterable, Sendable {
         #expect(isFound(Kswin.self) { $1 + 2 })
     }
 
+    /// Against its definition, written down with all the residuals at hand (E. S. Page, 1954; D. Hinkley, 1971): the
+    /// sum of what lies beyond the mean and the tolerance, less its own minimum.
+    @Test(arguments: [UInt64(1), 2, 3, 4])
+    func `Page-Hinkley alarms where its definition does`(_ seed: UInt64) {
+        let tuning = PageHinkley.tuning(averageRunLength: 1_000)
+        var random = SeededRandom(seed: seed)
+        var detector = PageHinkley()
+        var (up, down) = ([0.0], [0.0])
+        var mean = 0.0
+        for index in 1...2_000 {
+            let value = Double(Float(random.normal() + (index > 700 ? 0.8 : 0)))
+            let deviation = value - mean
+            mean += deviation / (Double(min(index, 4_096)) + 512)
+            if index > Int(PageHinkley.warmSamples) {
+                up.append((up.last ?? 0) + deviation - Double(PageHinkley.slack))
+                down.append((down.last ?? 0) - deviation - Double(PageHinkley.slack))
+            }
+            let most = max((up.last ?? 0) - (up.min() ?? 0), (down.last ?? 0) - (down.min() ?? 0))
+            let isFound = detector.update(Float(value), tuning).change != .none
+            // What the two kinds of floats may disagree about is not asked.
+            if (most - Double(tuning.threshold)).magnitude > 1e-3 {
+                #expect(isFound == (most >= Double(tuning.threshold)), "seed \(seed), sample \(index)")
+            }
+            if isFound { return }
+        }
+        Issue.record("no alarm, seed \(seed)")
+    }
+
+    /// Against the distance of Kolmogorov and Smirnov by counting.
+    @Test(arguments: [UInt64(1), 2, 3, 4])
+    func `Kolmogorov-Smirnov windowing alarms where counting does`(_ seed: UInt64) {
+        let tuning = Kswin.tuning(averageRunLength: 1_000)
+        var random = SeededRandom(seed: seed)
+        var detector = Kswin()
+        var kept: [Float] = []
+        for index in 1...1_500 {
+            let value = Float(random.normal() * (index > 600 ? 1.4 : 1) + (index > 600 ? 0.8 : 0))
+            kept.append(value)
+            let isFound = detector.update(value, tuning).change != .none
+            var distance: Float = 0
+            if index % 10 == 0, index >= 120 {
+                let (older, newer) = (kept.suffix(120).prefix(90), kept.suffix(30))
+                for edge in kept.suffix(120) {
+                    let share = Float(older.filter { $0 <= edge }.count) / 90
+                    distance = max(distance, (share - Float(newer.filter { $0 <= edge }.count) / 30).magnitude)
+                }
+            }
+            #expect(isFound == (distance > tuning.distance), "seed \(seed), sample \(index): \(distance)")
+            if isFound { return }
+        }
+        Issue.record("no alarm, seed \(seed)")
+    }
+
     /// The exponential histogram against the residuals themselves: both see the same means.
     @Test(arguments: [UInt64(1), 2, 3])
     func `adaptive windowing cuts where the means differ`(_ seed: UInt64) {
