@@ -18,7 +18,8 @@ struct BenchCommand: ParsableCommand {
             normalizer   native JSON to frames
             stages       all five, each over what the one before wrote
             forecast     the ensemble of a series: a step with five horizons asked for, a sample within a step
-            drift        the default detector: a step, its memory, false alarms in a million samples without a change
+            drift        the default detector: a step, its memory, false alarms in a million samples without a change;
+                         a shift of 10 000 twins at once: reports, lag, retraining
             peer-job     parse JSON, smooth each series (Holt), write JSON one for one, on the same runtime
             snapshot     100 000 twins in one task: pauses while a snapshot is taken, time to restore, memory
             memory       the five stages as processes over a broker: their memory (needs --bootstrap)
@@ -105,7 +106,10 @@ struct BenchCommand: ParsableCommand {
                 if bootstrap != nil { try measureOverKafka(feed, &report) }
             }
             if subject == .forecast || subject == .all { measureForecast(&report) }
-            if subject == .drift || subject == .all { measureDrift(&report) }
+            if subject == .drift || subject == .all {
+                measureDrift(&report)
+                try measureFleetShift(&report)
+            }
             if subject == .snapshot || subject == .all { try measureSnapshot(&report) }
             if subject == .memory || subject == .all && bootstrap != nil { try measureMemory(&report) }
             if subject == .allocations || subject == .all { try measureAllocations(&report) }
@@ -240,6 +244,12 @@ struct BenchCommand: ParsableCommand {
                     "false drifts, \(stream.text)", "per 1 000", [mean], target: 0.1,
                     "seeds 1 to \(rates.count), the worst \(EntryFields.short(most))"))
         }
+        bar.end()
+    }
+
+    private func measureFleetShift(_ report: inout BenchReport) throws {
+        let bar = ProgressBar("fleet shift", isWanted: !json)
+        try FleetShiftBench.measure(into: &report) { bar.show($0, of: $1) }
         bar.end()
     }
 

@@ -15,6 +15,8 @@ struct LocalityCell: BitwiseCopyable {
     var opened: Int64 = .max
     /// The earliest change point of the window.
     var since: Int64 = .max
+    /// When a shared cause was last reported; what began to change before belongs to it.
+    var told: Int64 = .min
     /// Sum of the sizes of all drifts that nothing explains, each at most `impactMax` deviations.
     var impact: Double = 0
     /// Resources that drifted, and those of them that a release or a planned event explains.
@@ -74,9 +76,10 @@ struct LocalityCell: BitwiseCopyable {
 
     /// Closes the window.
     mutating func close() {
-        let count = resources
+        let (count, told) = (resources, self.told)
         self = LocalityCell(name: name)
         resources = count
+        self.told = told
     }
 }
 

@@ -26,6 +26,8 @@ extension DriftStage {
                 writer.key("explainedBy")
                 writer.string(report.cause.text)
             }
+            writer.key("distrusts")
+            writer.bool(report.distrusts)
             writer.key("retrainRequested")
             writer.bool(report.retrains)
             writeAffected(report, into: &writer)
@@ -44,6 +46,14 @@ extension DriftStage {
             writer.string("restored")
             writer.key("reason")
             writer.string("the forecasts since the refit have proved right")
+            if let kind = DriftKind(rawValue: cell.distrustedFor & 15), kind != .none {
+                writer.key("drift")
+                writer.string(kind.text)
+            }
+            if let cause = DriftCause(rawValue: cell.distrustedFor >> 4), cause != .unknown {
+                writer.key("explainedBy")
+                writer.string(cause.text)
+            }
             writer.key("distrustedSamples")
             writer.int(Int64(cell.distrustedSamples))
             writer.key("cost")

@@ -35,6 +35,8 @@ extension DriftStage {
         var value: Double
         var cause = DriftCause.unknown
         var retrains = false
+        /// Forecasts are not trusted until they have proved right again.
+        var distrusts = false
     }
 
     /// A verdict of the detector: the event, the retrain request, and the hold-off.
@@ -50,6 +52,8 @@ extension DriftStage {
         report.cause = cause(of: report, ForecastCode(raw: entry.code))
         counts.drifts &+= 1
         series.write(slot).pointee.hold = max(settings.holdOffSamples, 1)
+        series.write(slot).pointee.distrustedFor = report.kind.rawValue | report.cause.rawValue << 4
+        report.distrusts = true
         report.retrains = budget.take(at: entry.time)
         publish(report, into: out)
         ask(report, settleSteps: verdict.settleSteps, slot, into: out)
@@ -188,10 +192,14 @@ extension DriftStage {
 // MARK: Groups
 
 extension DriftStage {
-    /// Takes a drift into its locality's window.
+    /// Takes a drift into its locality's window. One that is found late, of a cause that was reported, opens none.
     private mutating func note(_ report: Report, into out: Emitter) {
         guard let place = localitySlot(report.locality), let owner = resourceSlot(report.resource) else { return }
         let cell = localities.write(place)
+        guard report.since.milliseconds >= cell.pointee.told else {
+            counts.groupsJoined &+= 1
+            return
+        }
         let isOpen = cell.pointee.opened != .max
         let isFirst = !isOpen || resources.read(owner).pointee.window != cell.pointee.opened
         cell.pointee.take(report, isFirst: isFirst)
@@ -244,6 +252,7 @@ extension DriftStage {
             let isGroup = isOfLocality || isOfEdges
             let isAlarm = alarms.take(impact: cell.impact, at: watermark)
             if isGroup { counts.groups &+= 1 }
+            if isOfLocality { localities.write(place).pointee.told = end }
             if isAlarm { counts.alarms &+= 1 }
             guard isGroup || isAlarm else { continue }
             let scope: StaticString = isOfLocality ? "locality" : isOfEdges ? "edges" : "resource"

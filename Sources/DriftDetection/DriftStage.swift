@@ -14,9 +14,9 @@ import TwinCore
 ///
 /// Anomalies and most data problems are reported and neither hold the series nor ask for retraining. Drifts of one
 /// locality within a window of event time are looked at together (`DriftGroups.swift`): a shared cause, of a good part
-/// of the locality or of resources that talk to each other, is reported once with its scope, and operators are alarmed
-/// from a budget of the whole fleet. A twin is distrusted at once; how many are retrained is bounded, and those that
-/// must wait ask again with their next samples.
+/// of the locality or of resources that talk to each other, is reported once with its scope, however long it takes
+/// until the last of them is found, and operators are alarmed from a budget of the whole fleet. A twin is distrusted at
+/// once; how many are retrained is bounded, and those that must wait ask again with their next samples.
 package struct DriftStage: Stage, ~Copyable {
     /// What the operator can set; part of the fingerprint.
     package typealias Settings = DriftSettings
@@ -25,7 +25,7 @@ package struct DriftStage: Stage, ~Copyable {
     package static var inbox: TopicName { .forecasts }
     package static var outputs: [TopicName] { [.drift, .observations] }
     package static var watermarkOutput: TopicName? { nil }
-    package static var logicVersion: UInt32 { 3 }
+    package static var logicVersion: UInt32 { 4 }
 
     let settings: DriftSettings
     let task: TaskID
@@ -183,6 +183,8 @@ struct DriftCounts {
     var retrains: UInt64 = 0
     var retrainsDelayed: UInt64 = 0
     var groups: UInt64 = 0
+    /// Drifts of a shared cause that was reported before they were found.
+    var groupsJoined: UInt64 = 0
     var alarms: UInt64 = 0
     var restored: UInt64 = 0
     var seriesRefused: UInt64 = 0
@@ -193,7 +195,8 @@ struct DriftCounts {
             StageCounter("series", UInt64(series)), StageCounter("drifts", drifts),
             StageCounter("anomalies", anomalies), StageCounter("dataProblems", dataProblems),
             StageCounter("retrains", retrains), StageCounter("retrainsDelayed", retrainsDelayed),
-            StageCounter("groups", groups), StageCounter("alarms", alarms), StageCounter("restored", restored),
+            StageCounter("groups", groups), StageCounter("groupsJoined", groupsJoined), StageCounter("alarms", alarms),
+            StageCounter("restored", restored),
             StageCounter("seriesRefused", seriesRefused), StageCounter("malformedForecasts", malformed),
         ]
     }

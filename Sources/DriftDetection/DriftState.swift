@@ -39,7 +39,8 @@ struct SeriesCell: BitwiseCopyable {
     /// Direction of the last drift in the mean, and how often in a row it was the opposite of the one before.
     var direction: Int8 = 0
     var turns: UInt8 = 0
-    var reserved: UInt8 = 0
+    /// What the twin is distrusted for: the kind of drift, 0 for none, and 16 times what explains it.
+    var distrustedFor: UInt8 = 0
 
     init(resource: NameNumber, metric: NameNumber) {
         self.resource = resource

@@ -15,6 +15,8 @@ package struct LedgerEntry: Sendable {
     package var proposal: String?
     package var action: String?
     package var text: [UInt8]
+    /// Of a drift event: the metric whose forecasts are not trusted any more for it; nil where they are.
+    package var distrustedMetric: String?
 }
 
 /// What an actuator reported about an action.
@@ -109,10 +111,17 @@ package struct LedgerView: Sendable {
     private var actionsByResource: RecentIndex
     private var driftByResource: RecentIndex
     private let limits: ViewLimits
+    /// The drift of each series (resource, metric) whose twin has not been trusted again since, by the event's id.
+    private var openDrift: [SeriesName: String] = [:]
     /// Answered or expired proposals, so that a decision that is read after the answer does not wait for ever.
     private var settled: Ledger<Bool>
     /// The waiting proposal of each resource, in the order of arrival.
     package private(set) var proposals: [(resource: String, decision: String, proposal: String)] = []
+
+    private struct SeriesName: Hashable {
+        var resource: String
+        var metric: String
+    }
 
     package static let proposalsMax = 10_000
 
@@ -202,12 +211,32 @@ package struct LedgerView: Sendable {
             counts.malformed &+= 1
             return nil
         }
+        let metric = data["metric"]?.text ?? ""
         let entry = LedgerEntry(
             id: id, subject: data["resource"]?.text ?? value["subject"]?.text ?? "",
             time: value["time"]?.time ?? EventTime(milliseconds: 0), kind: data["kind"]?.text ?? "", mode: nil,
-            isChange: false, proposal: nil, action: nil, text: [UInt8](bytes))
-        if drift.put(id, entry) { driftByResource.note(entry.subject, drift.end - 1) }
+            isChange: false, proposal: nil, action: nil, text: [UInt8](bytes),
+            distrustedMetric: data["distrusts"] == .bool(true) ? metric : nil)
+        if drift.put(id, entry) {
+            driftByResource.note(entry.subject, drift.end - 1)
+            followTrust(entry, metric)
+        }
         return entry
+    }
+
+    /// What takes trust away stays open until an event says that it is back.
+    private mutating func followTrust(_ entry: LedgerEntry, _ metric: String) {
+        let series = SeriesName(resource: entry.subject, metric: metric)
+        if entry.kind == "restored" { openDrift[series] = nil }
+        guard entry.distrustedMetric != nil else { return }
+        if openDrift.count >= limits.driftMax { openDrift = openDrift.filter { drift[id: $0.value] != nil } }
+        openDrift[series] = entry.id
+    }
+
+    /// Whether this is the drift for which its twin is not trusted yet.
+    package func isOpen(_ entry: LedgerEntry) -> Bool {
+        guard let metric = entry.distrustedMetric else { return false }
+        return openDrift[SeriesName(resource: entry.subject, metric: metric)] == entry.id
     }
 
     /// Folds a record of `actions`; nil if it is none.

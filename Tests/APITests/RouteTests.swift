@@ -65,6 +65,27 @@ import Views
         }
     }
 
+    @Test func aDriftIsOpenUntilTrustIsBack() async throws {
+        let server = try shop()
+        func fold(_ id: String, _ resource: String, kind: String, _ more: String) {
+            server.fold(
+                .drift, key: resource,
+                #"{"id":"\#(id)","type":"x","subject":"\#(resource)","time":"2026-11-18T10:20:00Z","data":{"#
+                    + #""resource":"\#(resource)","metric":"requests","kind":"\#(kind)"\#(more)}}"#)
+        }
+        fold("o-1", "web", kind: "level", #","distrusts":true"#)
+        fold("o-2", "db", kind: "variance", #","distrusts":true,"explainedBy":"version""#)
+        fold("o-3", "db", kind: "anomaly", #","distrusts":false"#)
+        fold("o-4", "web", kind: "restored", #","drift":"level","distrustedSamples":40,"cost":12.5"#)
+        try await server.test { (ask) async throws in
+            let open = try await ask(.get, "/v1/drift?open=true").json()
+            #expect(open["items"]?.elements.compactMap { $0["id"]?.text } == ["o-2"])
+            let closed = try await ask(.get, "/v1/drift?kind=restored").json()
+            #expect(closed["items"]?.elements.first?["data"]?["cost"]?.number == 12.5)
+            #expect(try await ask(.get, "/v1/drift?open=perhaps").status == 400)
+        }
+    }
+
     @Test func thePastIsRememberedAndCompared() async throws {
         try await shop().test { (ask) async throws in
             let history = try await ask(.get, "/v1/twins/web/history").json()

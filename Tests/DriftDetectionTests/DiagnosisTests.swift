@@ -84,6 +84,24 @@ import TwinCore
         #expect(run.counter("alarms") <= 2)
     }
 
+    /// A shift of one deviation is found within a few samples by some and after half an hour by others.
+    @Test func `a shared cause that is found slowly is reported once, and a later one again`() throws {
+        let entries = Self.fleet(200, samples: 600, seed: 13) { _, step in
+            step >= 200 && step < 300 ? 1 : step >= 480 ? 6 : 0
+        }
+        var sender = TestSender(task: DriftStageTests.sender)
+        let run = try TestRun<DriftStage>(DriftStageTests.setting, settings: DriftSettings())
+        // A watermark a minute, as in life, so that windows end while others drift.
+        try run.receive([sender.frame(Array(entries.prefix(200)))])
+        for first in stride(from: 200, to: entries.count, by: 200) {
+            let minute = Array(entries[first..<first + 200])
+            try run.receive([sender.frame(minute, heartbeat: EventTime(milliseconds: minute[0].time))])
+        }
+        print("seed 13: \(run.counter("drifts")) drifts, \(run.counter("groupsJoined")) of them joined a group told")
+        #expect(run.counter("groups") == 2)
+        #expect(run.counter("groupsJoined") >= 50)
+    }
+
     @Test func `a request that had to wait is made when the budget allows it`() throws {
         var settings = DriftSettings()
         settings.retrainsPerHourMax = 6

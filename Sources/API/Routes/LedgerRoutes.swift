@@ -42,12 +42,14 @@ enum LedgerRoutes {
 
     static func drift(_ call: Call, _ services: Services) throws(Problem) -> Reply {
         let span = try Span(call.query, services)
-        let kinds = DriftKind.allCases.filter { $0 != .none }.map(\.text)
+        let kinds = DriftKind.allCases.filter { $0 != .none }.map(\.text) + ["restored"]
         let kind = try call.query.word("kind", kinds)
+        let onlyOpen = try call.query.flag("open") ?? false
         let (limit, cursor) = (try call.query.limit(), try call.query.numberCursor())
         let page = services.store.ledger.withLock { ledger in
             ledger.drift.page(before: cursor, limit: limit) { entry in
                 span.holds(entry.subject, entry.time) && (kind == nil || entry.kind == kind)
+                    && (!onlyOpen || ledger.isOpen(entry))
             }
         }
         return .page(page.records.map(\.text), next: page.next.map(String.init))

@@ -12,6 +12,7 @@ struct Pipeline {
     let driver: PipelineDriver
     private let tasks: [Running]
     private let twins: TwinSettings
+    private let drift: DriftSettings
 
     private struct Running {
         let inbox: TopicName
@@ -19,13 +20,16 @@ struct Pipeline {
         let logic: any TaskLogic
     }
 
-    init(twins: TwinSettings, propagates: Bool, decides: Bool) throws(BacktestError) {
+    init(
+        twins: TwinSettings, propagates: Bool, decides: Bool, drift: DriftSettings = DriftSettings()
+    ) throws(BacktestError) {
         var stages: [StageName] = [.twinUpdater, .driftDetector]
         if propagates || decides { stages.append(.graphPropagator) }
         if decides { stages.append(.scalingDecider) }
         var tasks: [Running] = []
-        for stage in stages { tasks.append(try Self.task(stage, twins: twins, restoring: nil)) }
+        for stage in stages { tasks.append(try Self.task(stage, twins, drift, restoring: nil)) }
         self.twins = twins
+        self.drift = drift
         self.tasks = tasks
         driver = PipelineDriver(tasks: tasks.map { ($0.inbox, $0.logic) })
     }
@@ -40,9 +44,10 @@ struct Pipeline {
             }
             defer { for section in sections { section.bytes.deallocate() } }
             tasks.append(
-                try Self.task(task.stage, twins: other.twins, restoring: StateReader(sections: sections)))
+                try Self.task(task.stage, other.twins, other.drift, restoring: StateReader(sections: sections)))
         }
         twins = other.twins
+        drift = other.drift
         self.tasks = tasks
         driver = PipelineDriver(tasks: tasks.map { ($0.inbox, $0.logic) }, continuing: other.driver)
     }
@@ -51,13 +56,13 @@ struct Pipeline {
     func restarted() throws(BacktestError) -> Pipeline { try Pipeline(continuing: self) }
 
     private static func task(
-        _ stage: StageName, twins: TwinSettings, restoring reader: StateReader?
+        _ stage: StageName, _ twins: TwinSettings, _ drift: DriftSettings, restoring reader: StateReader?
     ) throws(BacktestError) -> Running {
         do throws(StateError) {
             switch stage {
             case .twinUpdater: return try running(TwinStage.self, twins, reader)
             case .driftDetector:
-                var drift = DriftSettings()
+                var drift = drift
                 drift.seriesMax = twins.seriesMax
                 return try running(DriftStage.self, drift, reader)
             case .graphPropagator:

@@ -151,22 +151,30 @@ struct ActionsCommand: AsyncParsableCommand {
 struct DriftCommand: RemoteCommand {
     static let configuration = CommandConfiguration(
         commandName: "drift", abstract: "List drift events, the newest first.",
-        discussion: "Asks a running twin-api. \(ServerAddress.places)")
+        discussion:
+            "COST, where trust is back: what forecasts cost meanwhile, errors beyond the usual in standard deviations. "
+            + "Asks a running twin-api. \(ServerAddress.places)")
 
     static let columns: [Printout.Column] = [
         .init("TIME", at: "time"), .init("RESOURCE", at: "data", "resource"), .init("METRIC", at: "data", "metric"),
         .init("KIND", at: "data", "kind"), .init("SINCE", at: "data", "since"),
-        .init("RETRAIN", at: "data", "retrainRequested"), .init("REASON", at: "data", "reason"),
+        .init("CAUSE", at: "data", "explainedBy"), .init("RETRAIN", at: "data", "retrainRequested"),
+        .init("COST", at: "data", "cost"), .init("REASON", at: "data", "reason"),
     ]
 
     @OptionGroup var server: ServerOptions
     @OptionGroup var part: LedgerOptions
-    @Option(help: ArgumentHelp("Only this kind: level, trend, variance, season, anomaly, data.", valueName: "kind"))
+    @Option(
+        help: ArgumentHelp(
+            "Only this kind: level, trend, variance, season, saturation, anomaly, data; restored: trust is back.",
+            valueName: "kind"))
     var kind: String?
+    @Flag(help: "Only those for which the twin is not trusted again yet.")
+    var open = false
 
     func answer(_ remote: Remote) async throws -> Printout {
         let (items, hasMore) = try await remote.list(
-            ["v1", "drift"], part.query + [("kind", kind)], limit: part.limit)
+            ["v1", "drift"], part.query + [("kind", kind), ("open", open ? "true" : nil)], limit: part.limit)
         return .table(items, Self.columns, none: "No drift.", hasMore: hasMore)
     }
 }

@@ -1,7 +1,7 @@
 import { h, replace, s } from "../parts/dom.js";
 import { get, path } from "../parts/api.js";
 import { live } from "../parts/live.js";
-import { at, moment, number, plural, signed, when, words } from "../parts/format.js";
+import { at, moment, number, plural, signed, unknown, when, words } from "../parts/format.js";
 import { badge, columns, empty, head, load, section, select, throttle } from "../parts/ui.js";
 import { twinLink } from "../parts/twinbits.js";
 import { tick } from "../parts/chart.js";
@@ -15,10 +15,18 @@ const about = {
   season: "another daily shape",
   saturation: "held at a ceiling",
   anomaly: "brief, nothing is retrained",
-  data: "missing or frozen telemetry",
+  data: "missing or frozen telemetry, or another unit",
 };
+const causes = { event: "planned event", version: "release" };
 
-/** Where resources left what was known of them. */
+const isGroup = ({ type }) => type === "io.twinscale.drift.group.v1";
+
+function size(data) {
+  if (data.kind === "data") return data.reason;
+  return data.kind === "variance" ? `× ${number(data.magnitude)}` : `${signed(data.magnitude)} σ`;
+}
+
+/** Where resources left what was known of them, why, and what it cost. */
 export async function drift({ root, signal }) {
   const page = new DriftPage(signal);
   await load(
@@ -36,13 +44,25 @@ class DriftPage {
   }
 
   async read() {
-    const found = await get(path("drift"), { kind: this.kind, resource: this.resource, limit: 400 }, this.signal);
+    const ask = (more) => get(path("drift"), { resource: this.resource, limit: 400, ...more }, this.signal);
+    const [found, open, restored] = await Promise.all([
+      ask({ kind: this.kind }),
+      ask({ open: true }),
+      ask({ kind: "restored" }),
+    ]);
+    this.open = new Set(open.items.map((event) => event.id));
+    this.restored = restored.items.sort((a, b) => at(a.time) - at(b.time));
     // The ledger is in the order of arrival, which between partitions is not that of time.
-    this.items = found.items.sort((a, b) => at(b.time) - at(a.time));
+    this.items = found.items
+      .filter((event) => event.data.kind !== "restored")
+      .sort((a, b) => at(b.time) - at(a.time));
+    this.groups = this.items.filter(isGroup);
+    this.items = this.items.filter((event) => !isGroup(event));
   }
 
   show(root) {
     this.table = h("div", { class: "scroll" });
+    this.shared = h("div", { class: "scroll" });
     this.plot = h("div", { class: "chart" });
     const change = (apply) => (value) => {
       apply(value);
@@ -72,6 +92,7 @@ class DriftPage {
         ),
       ),
       section("When and where", {}, this.plot),
+      section("Together", { note: "Shared causes, and what is worth an operator's time" }, this.shared),
       section("Events", {}, this.table),
     );
     this.refresh = throttle(
@@ -89,6 +110,7 @@ class DriftPage {
 
   draw() {
     this.drawPlot();
+    replace(this.shared, this.groups.length === 0 ? empty("Nothing drifted together") : this.groupTable());
     if (this.items.length === 0) {
       replace(this.table, empty("No drift", "What resources do is what their models know."));
       return;
@@ -98,37 +120,11 @@ class DriftPage {
       h(
         "table",
         null,
-        columns("Noticed", "Twin", "Metric", "Kind", "Size", "Since", "Then"),
+        columns("Noticed", "Twin", "Metric", "Kind", "Size", "Since", "Cause", "Then"),
         h(
           "tbody",
           null,
-          this.items
-            .slice(0, this.shown)
-            .map(({ time, data }) =>
-              h(
-                "tr",
-                null,
-                h("td", { class: "nowrap", title: moment(time) }, when(time, live.now)),
-                h("td", null, h("a", { href: twinLink(data.resource) }, data.resource)),
-                h("td", null, data.metric.replaceAll("_", " ")),
-                h(
-                  "td",
-                  null,
-                  badge(data.kind, ["anomaly", "data"].includes(data.kind) ? "plain" : "warn", about[data.kind]),
-                ),
-                h(
-                  "td",
-                  { class: "nowrap", title: `${number(data.score)} times the threshold` },
-                  data.kind === "data"
-                    ? data.reason
-                    : data.kind === "variance"
-                      ? `× ${number(data.magnitude)}`
-                      : `${signed(data.magnitude)} σ`,
-                ),
-                h("td", { class: "nowrap", title: moment(data.since) }, when(data.since, live.now)),
-                h("td", { class: "muted" }, data.retrainRequested ? "retrained" : "watched"),
-              ),
-            ),
+          this.items.slice(0, this.shown).map((event) => this.row(event)),
         ),
       ),
       this.items.length > this.shown &&
@@ -143,6 +139,66 @@ class DriftPage {
           },
           "Show more",
         ),
+    );
+  }
+
+  row(event) {
+    const { time, data } = event;
+    return h(
+      "tr",
+      null,
+      h("td", { class: "nowrap", title: moment(time) }, when(time, live.now)),
+      h("td", null, h("a", { href: twinLink(data.resource) }, data.resource)),
+      h("td", null, data.metric.replaceAll("_", " ")),
+      h("td", null, badge(data.kind, data.distrusts ? "warn" : "plain", about[data.kind])),
+      h("td", { class: "nowrap", title: `${number(data.score)} times the threshold` }, size(data)),
+      h("td", { class: "nowrap", title: moment(data.since) }, when(data.since, live.now)),
+      h("td", null, causes[data.explainedBy] ?? unknown),
+      h("td", { class: "muted" }, this.then(event)),
+    );
+  }
+
+  /** What became of a drift: open, or trusted again at what cost. */
+  then({ id, time, data }) {
+    if (!data.distrusts) return "watched";
+    if (this.open.has(id)) return badge(data.retrainRequested ? "open, retrained" : "open, waits", "warn");
+    const end = this.restored.find(
+      (one) => one.data.resource === data.resource && one.data.metric === data.metric && at(one.time) >= at(time),
+    );
+    if (!end) return "retrained";
+    return h(
+      "span",
+      { title: `Trusted again ${when(end.time, live.now)}; cost: errors beyond the usual, in standard deviations` },
+      `trusted after ${plural(end.data.distrustedSamples, "sample")}, cost ${number(end.data.cost)} σ`,
+    );
+  }
+
+  groupTable() {
+    return h(
+      "table",
+      null,
+      columns("Told", "Locality", "Resources", "Kind", "Worst", "Since", "Impact"),
+      h(
+        "tbody",
+        null,
+        this.groups.slice(0, this.shown).map(({ time, data }) =>
+          h(
+            "tr",
+            null,
+            h("td", { class: "nowrap", title: moment(time) }, when(time, live.now)),
+            h("td", null, data.locality ?? unknown),
+            h(
+              "td",
+              { title: `shared by ${data.scope}; ${plural(data.resourcesExplained, "one", "ones")} explained` },
+              `${number(data.resources)} of ${number(data.resourcesKnown)}`,
+            ),
+            h("td", null, badge(data.kind, data.alarm ? "danger" : "plain", about[data.kind])),
+            h("td", null, h("a", { href: twinLink(data.resource) }, data.resource)),
+            h("td", { class: "nowrap", title: moment(data.since) }, when(data.since, live.now)),
+            h("td", null, `${number(data.impact)} σ`),
+          ),
+        ),
+      ),
     );
   }
 
@@ -199,7 +255,7 @@ class DriftPage {
             s(
               "circle",
               {
-                class: `event ${["anomaly", "data"].includes(data.kind) ? "brief" : "lasting"}`,
+                class: `event ${data.distrusts ? "lasting" : "brief"}`,
                 cx: x(at(time)),
                 cy: y(data.resource),
                 r: 4.5,

@@ -412,8 +412,10 @@ function note(name, data) {
   if (name === "event") {
     return line(data.start, `${data.id} `, data.cancelled ? "called off" : `planned for ${data.scope.value}`);
   }
-  return (
-    data.data &&
-    line(data.time, link(data.data.resource), ` drifted: ${data.data.kind} of ${data.data.metric.replaceAll("_", " ")}`)
-  );
+  if (!data.data) return undefined;
+  const { kind, metric, resource, resources, locality } = data.data;
+  const of = metric.replaceAll("_", " ");
+  if (kind === "restored") return line(data.time, link(resource), ` is trusted again: ${of}`);
+  if (resources > 1) return line(data.time, `${resources} of ${locality ?? "no locality"} drifted together: ${kind}`);
+  return line(data.time, link(resource), ` drifted: ${kind} of ${of}`);
 }

@@ -333,7 +333,7 @@ class TwinPage {
         ...twin.drift.map(({ data, time }) => ({
           time: at(time),
           kind: "drift",
-          about: `drift of ${data.kind} in ${data.metric}`,
+          about: data.kind === "restored" ? `trusted again: ${data.metric}` : `drift of ${data.kind} in ${data.metric}`,
         })),
       ],
     });
@@ -412,7 +412,7 @@ class TwinPage {
         twin.drift.map(({ data, time }) => [
           time,
           `${words(data.kind)} of ${data.metric.replaceAll("_", " ")}`,
-          data.retrainRequested ? ", retrained" : "",
+          aftermath(data),
         ]),
       ),
     );
@@ -504,4 +504,14 @@ function neighbours(direction, title) {
     },
   );
   return { direction, part, node: h("div", { class: "neighbours" }, h("h3", null, title), list) };
+}
+
+/** Of a drift: what explains it and what it led to; of trust restored: what it cost; of a group: who is in it. */
+function aftermath(data) {
+  if (data.kind === "restored") {
+    return `, trusted again after ${plural(data.distrustedSamples, "sample")}, cost ${number(data.cost)} σ`;
+  }
+  if (data.resources > 0) return `, ${plural(data.resources, "resource")} of ${data.locality ?? "no locality"}`;
+  const cause = data.explainedBy ? `, explained by a ${data.explainedBy === "event" ? "planned event" : "release"}` : "";
+  return `${cause}${data.retrainRequested ? ", retrained" : data.distrusts ? ", waits for retraining" : ""}`;
 }
