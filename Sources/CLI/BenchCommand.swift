@@ -1,4 +1,5 @@
 import ArgumentParser
+import Forecasting
 import Foundation
 import TwinCore
 
@@ -102,8 +103,8 @@ struct BenchCommand: ParsableCommand {
                 report.notes.append(
                     "\(records) records of \(feed.bytes.count / max(records, 1)) bytes, \(feed.seriesCount) series in "
                         + "turn; first sight of each series included")
-                try measureInMemory(feed, &report)
-                if bootstrap != nil { try measureOverKafka(feed, &report) }
+                let models = try measureInMemory(feed, &report)
+                if bootstrap != nil { try measureOverKafka(feed, models: models, &report) }
             }
             if subject == .forecast || subject == .all { measureForecast(&report) }
             if subject == .drift || subject == .all {
@@ -121,9 +122,11 @@ struct BenchCommand: ParsableCommand {
 
     // MARK: in memory
 
-    private func measureInMemory(_ feed: BenchFeed, _ report: inout BenchReport) throws {
+    /// - Returns: what the models' steps cost of it, run by run.
+    private func measureInMemory(_ feed: BenchFeed, _ report: inout BenchReport) throws -> [Double] {
         let bar = ProgressBar("in memory", isWanted: !json)
         var costs: [StageName: [Double]] = [:]
+        var models: [Double] = []
         var states: [StageName: Double] = [:]
         for run in 0..<runs where subject != .peerJob {
             bar.show(run, of: runs)
@@ -131,9 +134,12 @@ struct BenchCommand: ParsableCommand {
             if subject == .normalizer {
                 costs[.normalizer, default: []].append(perMillion(try StageBench.normalize(feed).cpuSeconds))
             } else {
-                for (stage, cost) in try StageBench.chain(feed) {
+                let (chain, resting) = try StageBench.chain(feed)
+                for (stage, cost) in chain {
                     costs[stage, default: []].append(perMillion(cost.cpuSeconds))
                     states[stage] = Double(cost.stateBytes) / Double(feed.seriesCount)
+                    guard stage == .twinUpdater else { continue }
+                    models.append(perMillion(cost.cpuSeconds - resting.cpuSeconds))
                 }
             }
         }
@@ -142,14 +148,32 @@ struct BenchCommand: ParsableCommand {
             guard let runs = costs[stage] else { continue }
             report.add(Measurement("\(stage.text), memory", "CPU-s/M samples", runs))
         }
-        if let sum = Self.sum(costs) { report.add(Measurement("four stages, memory", "CPU-s/M samples", sum)) }
+        addSums(costs, models, "memory", &report)
         for stage in StageName.allCases {
             guard let bytes = states[stage] else { continue }
             report.add(Measurement("\(stage.text), state", "bytes/series", [bytes]))
         }
         if states.count > 1 {
-            report.add(Measurement("all stages, state", "bytes/series", [states.values.reduce(0, +)], target: 8_192))
+            let all = states.values.reduce(0, +)
+            report.add(Measurement("all stages, state", "bytes/series", [all]))
+            let model = Double(MemoryLayout<SeriesModel>.stride)
+            report.add(
+                Measurement("all stages, state without the models", "bytes/series", [all - model], target: 8_192))
         }
+        return models
+    }
+
+    /// The four stages behind the normalizer together, as they are, and without what the models' steps cost: a step
+    /// falls due as often as samples come, or as seldom as `stage.stepSecondsMin` lets it.
+    private func addSums(
+        _ costs: [StageName: [Double]], _ models: [Double], _ place: String, _ report: inout BenchReport
+    ) {
+        guard let sum = Self.sum(costs) else { return }
+        report.add(Measurement("four stages, \(place)", "CPU-s/M samples", sum))
+        guard models.count == sum.count else { return }
+        let rest = zip(sum, models).map { $0 - $1 }
+        report.add(
+            Measurement("four stages without the models' steps, \(place)", "CPU-s/M samples", rest, target: 2.5))
     }
 
     /// Run by run, all stages but the normalizer together.
@@ -163,7 +187,8 @@ struct BenchCommand: ParsableCommand {
 
     // MARK: over a broker
 
-    private func measureOverKafka(_ feed: BenchFeed, _ report: inout BenchReport) throws {
+    /// - Parameter models: what the models' steps cost in memory, run by run.
+    private func measureOverKafka(_ feed: BenchFeed, models: [Double], _ report: inout BenchReport) throws {
         let bar = ProgressBar("over Kafka", isWanted: !json)
         var costs: [StageName: [Double]] = [:]
         var peers: [Double] = []
@@ -198,9 +223,7 @@ struct BenchCommand: ParsableCommand {
                 Measurement(
                     "\(stage.text), Kafka", "CPU-s/M samples", runs, target: stage == .normalizer ? 1.3 : nil))
         }
-        if let sum = Self.sum(costs) {
-            report.add(Measurement("four stages, Kafka", "CPU-s/M samples", sum, target: 2.5))
-        }
+        addSums(costs, models, "Kafka", &report)
         if !peers.isEmpty { report.add(Measurement("peer job, Kafka", "CPU-s/M records", peers, target: 1.5)) }
         if !sticks.isEmpty {
             let mine = Measurement("peer job, Kafka", "", peers).median

@@ -125,9 +125,16 @@ struct StageBench {
         return cost
     }
 
-    /// All five, each over what the ones before wrote; by stage.
-    static func chain(_ feed: BenchFeed) throws -> [(stage: StageName, cost: Cost)] {
+    /// A floor for the models' step that the feed never reaches twice: its samples are gathered, and no model steps.
+    static let restingStepSeconds = 86_400.0
+
+    /// All five, each over what the ones before wrote; by stage. Beside it the twin-updater with its models at rest:
+    /// everything that it does but their steps.
+    static func chain(_ feed: BenchFeed) throws -> (costs: [(stage: StageName, cost: Cost)], resting: Cost) {
         var normalizer = try normalize(feed)
+        var settings = TwinSettings()
+        settings.stepSecondsMin = restingStepSeconds
+        let resting = try run(TwinStage.self, settings, normalizer.outputs, keepsOutputs: false)
         var twins = try run(TwinStage.self, TwinSettings(), normalizer.outputs)
         let drift = try run(DriftStage.self, DriftSettings(), twins.outputs, keepsOutputs: false)
         let propagator = try run(PropagationStage.self, PropagationSettings(), twins.outputs)
@@ -139,9 +146,10 @@ struct StageBench {
             outlooks[partition, default: []] += records
         }
         let decider = try run(ScalingStage.self, ScalingSettings(), outlooks, keepsOutputs: false)
-        return [
+        let costs: [(stage: StageName, cost: Cost)] = [
             (.normalizer, normalizer), (.twinUpdater, twins), (.driftDetector, drift), (.graphPropagator, propagator),
             (.scalingDecider, decider),
         ]
+        return (costs, resting)
     }
 }
