@@ -44,7 +44,7 @@ struct DecisionEvent: Decodable {
     let data: Body
 }
 
-/// What the demo reads from `drift`.
+/// What the demo reads from `drift`: that a resource drifted.
 struct DriftEvent: Decodable {
     struct Body: Decodable {
         let resource: String
@@ -54,6 +54,8 @@ struct DriftEvent: Decodable {
         let score: Double
         let magnitude: Double
         let since: Date?
+        let explainedBy: String?
+        let distrusts: Bool
         let retrainRequested: Bool
     }
     let time: Date?
@@ -63,8 +65,11 @@ struct DriftEvent: Decodable {
 extension DriftEvent.Body {
     private static let changes = [
         "level": "its level has moved", "trend": "it has a new trend", "variance": "its spread has changed",
-        "season": "its daily pattern has changed",
+        "season": "its daily pattern has changed", "saturation": "it stays at a ceiling",
     ]
+
+    /// Not a brief excursion, and no want of data.
+    var isLasting: Bool { kind != "anomaly" && kind != "data" }
 
     /// What happened and what follows from it, for people.
     var story: String {
@@ -72,9 +77,37 @@ extension DriftEvent.Body {
         case "anomaly": return "a brief excursion, over again; nothing to retrain"
         case "data": return "data is \(reason), which asks for no retraining"
         default:
-            return "\(Self.changes[kind] ?? kind), \(reason) (score \(DemoVoice.short(score))); "
-                + (retrainRequested ? "distrusted and retrained" : "distrusted")
+            let size = kind == "variance" ? "× \(DemoVoice.short(magnitude))" : "by \(DemoVoice.short(magnitude)) σ"
+            let cause = explainedBy.map { $0 == "event" ? ", as a planned event explains" : ", as a new \($0) explains" }
+            return "\(Self.changes[kind] ?? kind) \(size)\(cause ?? ""); "
+                + (retrainRequested ? "distrusted and retrained" : distrusts ? "distrusted" : "watched")
         }
+    }
+}
+
+/// What the demo reads from `drift`: that several resources of a locality drifted together.
+struct DriftGroupEvent: Decodable {
+    struct Body: Decodable {
+        let locality: String?
+        let scope: String
+        let alarm: Bool
+        let since: Date?
+        let resources: Int
+        let resourcesKnown: Int
+        let resourcesExplained: Int
+        let resource: String
+    }
+    let data: Body
+}
+
+extension DriftGroupEvent.Body {
+    /// One line for all of them.
+    var story: String {
+        let place = locality ?? "no known locality"
+        let since = since.map { " since \(DemoVoice.clock(Int64($0.timeIntervalSince1970)))" } ?? ""
+        let cause = resourcesExplained > 0 ? ", \(resourcesExplained) of them as a planned event or a release explains" : ""
+        return "\(resources) of the \(resourcesKnown) resources of \(place) drifted together\(since), \(resource) "
+            + "furthest\(cause); distrusted and retrained" + (alarm ? ", operators are told" : "")
     }
 }
 

@@ -247,7 +247,12 @@ final class ShopDemo {
         switch topic {
         case .actions: if let event = reader.read(ActionEvent.self, bytes) { try carryOut(event.data) }
         case .decisions: if let event = reader.read(DecisionEvent.self, bytes) { take(event.data) }
-        case .drift: if let event = reader.read(DriftEvent.self, bytes) { teller.drifted(event.data, at: fleet.time) }
+        case .drift:
+            if let event = reader.read(DriftEvent.self, bytes) {
+                teller.drifted(event.data, at: fleet.time)
+            } else if let group = reader.read(DriftGroupEvent.self, bytes) {
+                teller.drifted(group.data)
+            }
         case .twins: if let twin = reader.read(TwinSummary.self, bytes) { teller.take(twin, at: fleet.time) }
         default: break
         }

@@ -7,11 +7,7 @@ struct ShopTeller {
     private let story: ShopStory
     var driftsInHistory = 0
     private var twins: [String: TwinSummary] = [:]
-    /// Services whose model is on probation, as last told.
-    private var distrusted: Set<String> = []
-    /// Of the minute at hand.
-    private var drifts: [DriftEvent.Body] = []
-    private var trusted: [String] = []
+    private var drift: DriftTeller
     private var foretold: [(resource: String, text: String, desired: Int)] = []
     /// Services that are held for want of data.
     private var held: Set<String> = []
@@ -34,6 +30,7 @@ struct ShopTeller {
     init(voice: DemoVoice, story: ShopStory) {
         self.voice = voice
         self.story = story
+        drift = DriftTeller(voice: voice)
         shortSince = Array(repeating: Array(repeating: nil, count: Shop.services.count), count: 2)
     }
 
@@ -66,29 +63,14 @@ struct ShopTeller {
     mutating func take(_ twin: TwinSummary, at time: Int64) {
         twins[twin.resource] = twin
         guard let metric = twin.metrics[Self.metric] else { return }
-        if metric.distrusted {
-            distrusted.insert(twin.resource)
-        } else if distrusted.remove(twin.resource) != nil {
-            trusted.append(twin.resource)
-        }
+        drift.take(twin.resource, isDistrusted: metric.distrusted)
     }
 
-    mutating func drifted(_ drift: DriftEvent.Body, at time: Int64) {
-        if drift.metric == Self.metric { drifts.append(drift) }
+    mutating func drifted(_ event: DriftEvent.Body, at time: Int64) {
+        if event.metric == Self.metric { drift.take(event, at: time) }
     }
 
-    /// Closes a minute's drifts: one line per kind, in full where it is a single service.
-    private mutating func tellDrifts(_ fleet: ShopFleet) {
-        for kind in Set(drifts.map(\.kind)).sorted() {
-            let events = drifts.filter { $0.kind == kind }.sorted { $0.score > $1.score }
-            voice.say(fleet.time, .drift, "\(DemoVoice.list(events.map(\.resource))): \(events[0].story)")
-        }
-        if !trusted.isEmpty {
-            voice.say(fleet.time, .drift, "\(DemoVoice.list(trusted)): retrained, proved right since, trusted again")
-        }
-        drifts.removeAll(keepingCapacity: true)
-        trusted.removeAll(keepingCapacity: true)
-    }
+    mutating func drifted(_ group: DriftGroupEvent.Body) { drift.take(group) }
 
     // MARK: decisions
 
@@ -181,7 +163,7 @@ struct ShopTeller {
     /// Closes a minute.
     mutating func tell(_ fleet: ShopFleet) {
         tellStory(fleet)
-        tellDrifts(fleet)
+        drift.tell(fleet.time)
         tellForecasts(fleet)
         tellActions(fleet)
         tellShortage(fleet)
@@ -290,6 +272,7 @@ struct ShopTeller {
                 format: "%3d replicas, %4.0f short min, %6.2f spent", state.sets.reduce(0) { $0 + $1.ordered },
                 state.shortMinutes, state.cost)
         }
+        drift.tellTrusted(fleet.time)
         if released > 0 { voice.say(fleet.time, .action, "\(released) replicas given back since the last look") }
         released = 0
         voice.say(
@@ -300,8 +283,6 @@ struct ShopTeller {
 
     /// What is left to say when it is over.
     func end(_ fleet: ShopFleet) {
-        if !distrusted.isEmpty {
-            voice.say(fleet.time, .drift, "still on probation: \(distrusted.sorted().joined(separator: ", "))")
-        }
+        drift.tellDistrusted(fleet.time)
     }
 }

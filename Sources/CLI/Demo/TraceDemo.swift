@@ -247,7 +247,12 @@ final class TraceDemo {
             try outcome(of: action.action, index, "accepted")
             teller.acted(action)
         case .decisions: if let event = reader.read(DecisionEvent.self, bytes) { teller.decided(event.data, at: time) }
-        case .drift: if let event = reader.read(DriftEvent.self, bytes) { teller.drifted(event.data) }
+        case .drift:
+            if let event = reader.read(DriftEvent.self, bytes) {
+                teller.drifted(event.data, at: time)
+            } else if let group = reader.read(DriftGroupEvent.self, bytes) {
+                teller.drifted(group.data)
+            }
         case .twins: if let twin = reader.read(TwinSummary.self, bytes) { teller.learn(twin) }
         default: break
         }

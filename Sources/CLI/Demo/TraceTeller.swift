@@ -7,10 +7,8 @@ struct TraceTeller {
     private let trace: TraceData
     private var twins: [String: TwinSummary] = [:]
     private var actions: [ActionEvent.Body] = []
-    private var drifts: [DriftEvent.Body] = []
+    private var drift: DriftTeller
     private var held: Set<String> = []
-    private var distrusted: Set<String> = []
-    private var trusted: [String] = []
     private var nextLook = Int64.min
     private var shortTold: [[Int64]]
 
@@ -22,6 +20,7 @@ struct TraceTeller {
     init(voice: DemoVoice, trace: TraceData) {
         self.voice = voice
         self.trace = trace
+        drift = DriftTeller(voice: voice)
         shortTold = Array(repeating: Array(repeating: .min / 2, count: trace.resources.count), count: 2)
     }
 
@@ -32,16 +31,12 @@ struct TraceTeller {
     mutating func learn(_ twin: TwinSummary) {
         twins[twin.resource] = twin
         guard let name = leading(twin.resource), let metric = twin.metrics[name] else { return }
-        if metric.distrusted {
-            distrusted.insert(twin.resource)
-        } else if distrusted.remove(twin.resource) != nil {
-            trusted.append(twin.resource)
-        }
+        drift.take(twin.resource, isDistrusted: metric.distrusted)
     }
 
     /// What the twins know when the live part begins.
     mutating func introduce() {
-        trusted = []
+        drift.begin()
         voice.line("\(twins.count) twins know \(twins.values.reduce(0) { $0 + $1.metrics.count }) series, for example:")
         for resource in trace.resources.prefix(5) {
             let name = trace.series[resource.leading].metric
@@ -58,9 +53,11 @@ struct TraceTeller {
 
     mutating func acted(_ action: ActionEvent.Body) { actions.append(action) }
 
-    mutating func drifted(_ drift: DriftEvent.Body) {
-        if drift.metric == leading(drift.resource) { drifts.append(drift) }
+    mutating func drifted(_ event: DriftEvent.Body, at time: Int64) {
+        if event.metric == leading(event.resource) { drift.take(event, at: time) }
     }
+
+    mutating func drifted(_ group: DriftGroupEvent.Body) { drift.take(group) }
 
     mutating func decided(_ decision: DecisionEvent.Body, at time: Int64) {
         guard let resource = decision.resource, decision.kind == "decision" else { return }
@@ -74,20 +71,13 @@ struct TraceTeller {
 
     /// Closes a moment.
     mutating func tell(_ time: Int64, demand: [Double?], twinned: TraceSide, reactive: TraceSide) {
-        for drift in drifts.prefix(Self.linesMax) {
-            voice.say(time, .drift, "\(drift.resource), \(drift.metric): \(drift.story)")
-        }
-        if !trusted.isEmpty {
-            voice.say(time, .drift, "\(DemoVoice.list(trusted)): retrained, proved right since, trusted again")
-        }
+        drift.tell(time)
         for action in actions.prefix(Self.linesMax) {
             voice.say(time, .action, "\(action.resource) \(action.from) → \(action.to): \(action.reason)")
         }
         let rest = actions.dropFirst(Self.linesMax).map { "\($0.resource) \($0.from) → \($0.to)" }
         if !rest.isEmpty { voice.say(time, .action, "and \(rest.joined(separator: ", "))") }
         actions.removeAll()
-        drifts.removeAll()
-        trusted.removeAll()
         for (index, side) in [twinned, reactive].enumerated() { tellShort(time, index, side) }
         look(time, demand, twinned, reactive)
     }
@@ -106,6 +96,7 @@ struct TraceTeller {
     private mutating func look(_ time: Int64, _ demand: [Double?], _ twinned: TraceSide, _ reactive: TraceSide) {
         guard time >= nextLook, let first = trace.resources.first else { return }
         nextLook = time + Self.lookSeconds
+        drift.tellTrusted(time)
         func side(_ side: TraceSide) -> String {
             String(
                 format: "%d replicas, %.0f short min", side.sets.reduce(0) { $0 + $1.ordered }, side.shortSeconds / 60)
