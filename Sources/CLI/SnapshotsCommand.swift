@@ -199,7 +199,8 @@ struct SnapshotsVerify: ParsableCommand {
         if !options.json, verifiesContent {
             print(
                 damaged == 0
-                    ? "\(snapshots.count) snapshots, all sound" : "\(damaged) of \(snapshots.count) are damaged")
+                    ? "\(counted(snapshots.count, "snapshot")), all sound"
+                    : "\(damaged) of \(snapshots.count) are damaged")
         }
         if damaged > 0 { throw ExitCode(1) }
     }
@@ -220,7 +221,8 @@ struct SnapshotsVerify: ParsableCommand {
                 + String(header.contentDigest, radix: 16),
         ]
         for section in found.sections {
-            lines.append("  section \(tagText(section.tag))  \(section.contentBytes) bytes in \(section.frames) frames")
+            let frames = counted(section.frames, "frame")
+            lines.append("  section \(tagText(section.tag))  \(section.contentBytes) bytes in \(frames)")
         }
         return lines.joined(separator: "\n")
     }

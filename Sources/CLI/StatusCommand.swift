@@ -78,8 +78,8 @@ struct StatusCommand: ParsableCommand {
         lines.append("")
         lines.append(
             behind.isEmpty
-                ? "\(tasks.count) tasks, all ok"
-                : "\(behind.filter { $0.verdict == .late }.count) of \(tasks.count) tasks late, "
+                ? "\(counted(tasks.count, "task")), all ok"
+                : "\(behind.filter { $0.verdict == .late }.count) of \(counted(tasks.count, "task")) late, "
                     + "\(behind.filter { $0.verdict == .stuck }.count) stuck")
         return lines.joined(separator: "\n")
     }

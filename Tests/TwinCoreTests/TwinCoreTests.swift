@@ -50,4 +50,12 @@ struct TwinCoreTests {
         #expect(of([[0]]) != of([[0, 0]]))
         #expect(of([[1, 2, 3, 4, 5, 6, 7, 8], [9]]) == of([[1, 2, 3, 4, 5, 6, 7, 8, 9]]))
     }
+
+    @Test("One is one, whatever is counted")
+    func counting() {
+        #expect([0, 1, 2].map { counted($0, "sample") } == ["0 samples", "1 sample", "2 samples"])
+        #expect([1, 3].map { counted($0, "entry") } == ["1 entry", "3 entries"])
+        #expect([1, 3].map { counted($0, "series") } == ["1 series", "3 series"])
+        #expect(counted(UInt64(2), "replay") == "2 replays")
+    }
 }

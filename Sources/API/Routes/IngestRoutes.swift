@@ -112,6 +112,6 @@ enum IngestRoutes {
             writer.key("accepted")
             writer.int(count)
             writer.endObject()
-        }.with(detail: "\(count) entries of \(topic.text)")
+        }.with(detail: "\(counted(count, "entry")) of \(topic.text)")
     }
 }

@@ -219,7 +219,7 @@ final class ViewReader: Sendable {
                 progress.isReady = true
                 progress.reason = nil
             } else {
-                progress.reason = "the views are being built: \(left) partitions are not read to their end"
+                progress.reason = "the views are being built: \(counted(left, "partition")) not read to their end"
             }
         }
     }

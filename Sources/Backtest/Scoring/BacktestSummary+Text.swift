@@ -1,4 +1,5 @@
 import Messages
+import TwinCore
 
 extension BacktestSummary {
     /// The summary as text for a terminal: what was read, how good the forecasts were, what else was found.
@@ -20,8 +21,8 @@ extension BacktestSummary {
         }
         if telemetry.lateRows > 0 { lines.append(Self.counted(telemetry.lateRows, "row") + " came late") }
         if let originsAsked {
-            lines.append(
-                "\(Self.grouped(UInt64(originsAnswered))) of \(Self.grouped(UInt64(originsAsked))) origins answered")
+            let asked = Self.counted(UInt64(originsAsked), "origin")
+            lines.append("\(Self.grouped(UInt64(originsAnswered))) of \(asked) answered")
         }
         lines.append("")
         lines.append(contentsOf: accuracyTable())
@@ -70,8 +71,8 @@ extension BacktestSummary {
     }
 
     /// A number with its noun.
-    private static func counted(_ count: UInt64, _ noun: String) -> String {
-        grouped(count) + " " + noun + (count == 1 ? "" : "s")
+    private static func counted(_ count: UInt64, _ singular: String) -> String {
+        grouped(count) + " " + noun(count, singular)
     }
 
     /// `1234567` as `1 234 567`.

@@ -1,5 +1,6 @@
 import Foundation
 import Simulation
+import TwinCore
 
 /// Tells the story of the shop: what the shop does, what the pipeline makes of it, who is short of capacity.
 struct ShopTeller {
@@ -43,8 +44,8 @@ struct ShopTeller {
         let series = twins.values.reduce(0) { $0 + $1.metrics.count }
         let localities = Set(twins.values.compactMap(\.locality)).count
         voice.line(
-            "\(twins.count) twins in \(localities) localities know \(series) series; \(driftsInHistory) drifts were "
-                + "found in their past. What some of them expect:")
+            "\(counted(twins.count, "twin")) in \(counted(localities, "locality")) know \(series) series; "
+                + "\(counted(driftsInHistory, "drift")) found in their past. What some of them expect:")
         for service in Shop.chain {
             let name = Shop.services[service].name
             guard let metric = twins[name]?.metrics[Self.metric], let far = metric.forecast.last,
@@ -52,7 +53,7 @@ struct ShopTeller {
             else { continue }
             let ready = fleet.reactive.sets[service].ready
             voice.line(
-                "  \(name): \(DemoVoice.short(metric.level)) req/s now on \(ready) replicas; in "
+                "  \(name): \(DemoVoice.short(metric.level)) req/s now on \(counted(ready, "replica")); in "
                     + "\(Int(far.horizon_s / 60)) min \(DemoVoice.short(mean)), "
                     + "90 % below \(DemoVoice.short(high))")
         }
@@ -273,7 +274,9 @@ struct ShopTeller {
                 state.shortMinutes, state.cost)
         }
         drift.tellTrusted(fleet.time)
-        if released > 0 { voice.say(fleet.time, .action, "\(released) replicas given back since the last look") }
+        if released > 0 {
+            voice.say(fleet.time, .action, "\(counted(released, "replica")) given back since the last look")
+        }
         released = 0
         voice.say(
             fleet.time, .note,

@@ -77,9 +77,9 @@ final class TraceDemo {
     private func warmUp(until live: Int64) throws {
         let count = trace.samples.partitioningIndex { $0.time >= live }
         voice.line(
-            "\(trace.resources.count) resources with \(trace.series.count) series, a sample every "
+            "\(counted(trace.resources.count, "resource")) with \(trace.series.count) series, a sample every "
                 + "\(trace.stepSeconds) s; the twins learn from \(DemoVoice.clock(time)) to "
-                + "\(DemoVoice.clock(live)), \(count) samples:")
+                + "\(DemoVoice.clock(live)), \(counted(count, "sample")):")
         let begin = monotonicSeconds()
         var milestone = 0
         var interactionsDue = time
@@ -102,7 +102,7 @@ final class TraceDemo {
             milestone = Int(share * 4)
         }
         voice.closeProgress()
-        voice.line("\(position) samples in \(DemoVoice.short(monotonicSeconds() - begin)) s")
+        voice.line("\(counted(position, "sample")) in \(DemoVoice.short(monotonicSeconds() - begin)) s")
     }
 
     private func learn(_ topic: TopicName, _ bytes: UnsafeRawBufferPointer) {

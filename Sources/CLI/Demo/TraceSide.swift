@@ -1,6 +1,7 @@
 import Foundation
 import Messages
 import Simulation
+import TwinCore
 
 /// Replicas of a trace's resources under one rule: what they would have carried of what came.
 struct TraceSide {
@@ -64,9 +65,9 @@ struct TraceResult {
             ])
         }
         return [
-            "\(DemoVoice.short(minutes)) recorded minutes of \(resources) resources; a replica carries a quarter of "
-                + "the median and takes \(TraceSide.provisioningSeconds / 60) min to start; twinscale aims at "
-                + "\(DemoPolicy.aim), the reactive rule at "
+            "\(DemoVoice.short(minutes)) recorded minutes of \(counted(resources, "resource")); a replica "
+                + "carries a quarter of the median and takes \(TraceSide.provisioningSeconds / 60) min to start; "
+                + "twinscale aims at \(DemoPolicy.aim), the reactive rule at "
                 + "\(Int(ShopFleet.targetUtilisation * 100)) % now", "",
         ] + DemoVoice.columns(cells) + [
             "",

@@ -1,5 +1,6 @@
 import Foundation
 import Simulation
+import TwinCore
 
 /// Tells what the pipeline makes of a trace.
 struct TraceTeller {
@@ -37,7 +38,8 @@ struct TraceTeller {
     /// What the twins know when the live part begins.
     mutating func introduce() {
         drift.begin()
-        voice.line("\(twins.count) twins know \(twins.values.reduce(0) { $0 + $1.metrics.count }) series, for example:")
+        let series = twins.values.reduce(0) { $0 + $1.metrics.count }
+        voice.line("\(counted(twins.count, "twin")) with \(series) series, for example:")
         for resource in trace.resources.prefix(5) {
             let name = trace.series[resource.leading].metric
             guard let metric = twins[resource.name]?.metrics[name], let far = metric.forecast.last,

@@ -95,7 +95,8 @@ struct Replay {
             }
             guard there.partitions.count == found.partitions.count else {
                 throw ToolError(
-                    "'\(target)' has \(there.partitions.count) partitions, '\(name)' has \(found.partitions.count)",
+                    "'\(target)' has \(counted(there.partitions.count, "partition")), "
+                        + "'\(name)' has \(found.partitions.count)",
                     hint: "choose another namespace with --into, or create the topic with \(found.partitions.count)")
             }
         }
@@ -110,7 +111,7 @@ struct Replay {
         do throws(KafkaError) {
             try admin.createTopics(topics, timeoutMilliseconds: Self.timeoutMilliseconds)
         } catch {
-            let list = topics.map { "\($0.name) (\($0.partitions) partitions)" }.joined(separator: ", ")
+            let list = topics.map { "\($0.name) (\(counted($0.partitions, "partition")))" }.joined(separator: ", ")
             throw ToolError(
                 "the parallel topics cannot be created: \(error.reason)",
                 hint: "create them with the broker's own tool, then run this again: \(list)")
@@ -271,7 +272,7 @@ struct ReplayReport {
         var lines: [String] = []
         for (stage, state) in stages {
             lines.append(
-                "\(stage.text): \(state.recordsRead) records read, \(state.recordsWritten) written into "
+                "\(stage.text): \(counted(state.recordsRead, "record")) read, \(state.recordsWritten) written into "
                     + "'\(namespace)' in "
                     + "\(EntryFields.short((seconds * 10).rounded() / 10)) s")
             let fromSnapshots = state.recoveries.filter(\.value.usedSnapshot)

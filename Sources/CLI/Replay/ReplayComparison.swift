@@ -19,7 +19,7 @@ struct ReplayComparison {
 
         var text: String {
             isSame
-                ? "verified: \(entriesCompared) entries, the same bit for bit"
+                ? "verified: \(counted(entriesCompared, "entry")), the same bit for bit"
                 : "DIFFERENT from the live topics:\n" + differences.map { "  \($0)" }.joined(separator: "\n")
         }
     }
@@ -99,7 +99,7 @@ struct ReplayComparison {
         let missing = live.keys.filter { found[$0] == nil }
         let extra = found.keys.filter { live[$0] == nil }
         let other = found.keys.filter { live[$0] != nil && live[$0] != found[$0] }
-        var words = "\(task) → \(place): \(found.count) entries, live \(live.count)"
+        var words = "\(task) → \(place): \(counted(found.count, "entry")), live \(live.count)"
         if let first = missing.min() { words += "; \(missing.count) missing, the first \(first)" }
         if let first = extra.min() { words += "; \(extra.count) only here, the first \(first)" }
         if let first = other.min() { words += "; \(other.count) of other content, the first \(first)" }

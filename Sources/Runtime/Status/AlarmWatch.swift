@@ -73,7 +73,7 @@ struct AlarmWatch {
         task.senders.filter { $0.gapFrames > 0 }.map { sender in
             Alarm(
                 .gapOpen, "\(task.task): entries of \(sender.task) after \(sender.last) are awaited; "
-                    + "\(sender.gapFrames) frames came ahead of them")
+                    + "\(counted(sender.gapFrames, "frame")) came ahead of them")
         }
     }
 

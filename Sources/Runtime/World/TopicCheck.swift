@@ -54,7 +54,7 @@ package enum TopicCheck {
         }
         guard case .partitions(let name, let found, let configured)? = findings.first else { return nil }
         return ConfigurationError(
-            "topic '\(name)' has \(found) partitions, configured are \(configured)",
+            "topic '\(name)' has \(counted(found, "partition")), configured are \(configured)",
             hint: "the partition count is fixed: configure the \(found) that are there, or replay into a new namespace")
     }
 
