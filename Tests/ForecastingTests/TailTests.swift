@@ -56,7 +56,7 @@ struct TailTests {
         #expect(wild.isSound && wild.reach(like: wild).isFinite && wild.reach(like: wild) >= 0)
     }
 
-    @Test("99.9 % are covered, and the forecast says on how many rare values that rests", arguments: [1, 2] as [UInt64])
+    @Test("99.9 % are covered, and the forecast says on how much that rests", arguments: [1, 2] as [UInt64])
     func coverage(seed: UInt64) {
         let box = SharedBox()
         let plan = HorizonPlan(seconds: [60, 300])
