@@ -154,11 +154,12 @@ extension SeriesModel {
     private mutating func snap(_ issued: UnsafeMutablePointer<Float>, unit: Float) {
         // Where nothing ever moves, what is left of a spread is rounding.
         let rounding = 5e-5 * front.base.magnitude
-        let distance = max(0.02 * (issued[4] - issued[0]) * unit, rounding)
+        let near = max(0.02 * (issued[4] - issued[0]) * unit, rounding)
         let inverse = 1 / unit
         for level in 0..<HorizonMixture.levels {
             let value = front.base + issued[level] * unit
-            let atom = habit.snapped(value, within: distance)
+            // Below the upper quantiles what is moved loses more than a point mass brings.
+            let atom = habit.snapped(value, within: level > 1 ? near : rounding)
             if atom != value { issued[level] = (atom - front.base) * inverse }
         }
     }
