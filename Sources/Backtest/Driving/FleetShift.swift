@@ -15,7 +15,7 @@ package final class FleetShift {
         package var localities = 10
         package var seed: UInt64 = 1
         /// Samples of each series before the shift, and from it on.
-        package var samplesBefore = 120
+        package var samplesBefore = 300
         package var samplesAfter = 330
         package var stepSeconds: Int64 = 60
         /// Size of the shift, in standard deviations of the noise.
