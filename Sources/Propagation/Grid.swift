@@ -42,9 +42,10 @@ struct Grid: Sendable {
     /// What a forecast expects as change relative to its present level: mean(h) / level − 1, on the grid. The level
     /// counts as at least a tenth of the largest mean, so that waking from near zero is large but not boundless.
     /// All zero where the level says nothing.
+    /// - Parameter step: between two samples, seconds.
     /// - Returns: with it, what the changes are relative to.
     func relativeChange(
-        _ numbers: UnsafePointer<Float>, horizons: Int, level: Double, limit: Float
+        _ numbers: UnsafePointer<Float>, horizons: Int, level: Double, step: Float, limit: Float
     ) -> (changes: SIMD8<Float>, base: Float) {
         var out = SIMD8<Float>()
         var top: Float = 0
@@ -53,7 +54,7 @@ struct Grid: Sendable {
             guard mean.isFinite else { return (out, 0) }
             top = max(top, mean)
         }
-        let base = max(Float(level), top / 10)
+        let base = max(Self.settled(Float(level), numbers, horizons: horizons, step: step), top / 10)
         guard level >= 0, base > 0, base.isFinite else { return (out, 0) }
         var before: Float = 0
         var changeBefore: Float = 0
@@ -75,6 +76,20 @@ struct Grid: Sendable {
             index &+= 1
         }
         return (out, base)
+    }
+
+    /// The level without its noise: a level that is usual beside what is expected of the next step, within twice the
+    /// outer deciles, is what is expected of it. That noise goes by is no change that neighbours would feel.
+    @inline(__always)
+    private static func settled(
+        _ level: Float, _ numbers: UnsafePointer<Float>, horizons: Int, step: Float
+    ) -> Float {
+        let block = ForecastNumbers.block(0)
+        guard horizons > 0, numbers[block] <= 1.5 * step else { return level }
+        let (mean, low) = (numbers[block &+ 1], numbers[block &+ 2])
+        let (median, high) = (numbers[block &+ 3], numbers[block &+ 4])
+        let isUsual = level >= median - 2 * (median - low) && level <= median + 2 * (high - median)
+        return isUsual && mean >= 0 ? mean : level
     }
 }
 

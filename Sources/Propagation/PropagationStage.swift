@@ -161,11 +161,12 @@ package struct PropagationStage: Stage, ~Copyable {
         _ entry: Entry, _ code: ForecastCode, horizons: Int, _ slot: Int, into out: Emitter
     ) {
         let speaks = code.quality != .missing && !code.isYoung && !nodes.read(slot).pointee.isAsleep
+        let step = entry.numbers[ForecastNumbers.stepSeconds]
         let (changes, base) = grid.relativeChange(
-            scratch.numbers, horizons: speaks ? horizons : 0, level: entry.value, limit: settings.relativeChangeMax)
+            scratch.numbers, horizons: speaks ? horizons : 0, level: entry.value, step: step,
+            limit: settings.relativeChangeMax)
         scratch.changes[0] = changes
         nodes.write(slot).pointee.base = base
-        let step = entry.numbers[ForecastNumbers.stepSeconds]
         let own = step > 0 && step < 1e7 ? Int64(step * 3_000) : 0
         let lifetime = max(settings.influenceSeconds &* 1_000, own)
         scratch.expiries[0] = entry.time.advanced(byMilliseconds: lifetime).milliseconds

@@ -57,6 +57,39 @@ import TwinCore
         for horizon in 0..<5 { #expect(abs(lower.mean(horizon) - 100) < 1e-3) }
     }
 
+    /// A forecast of ever the same, of a series that is noise around 2 with outer deciles 0.5 and 4.
+    private func noisy(_ resource: String, level: Double, time: Int64) -> TestEntry {
+        var entry = TestEntry.forecast(resource, time: time, value: level)
+        entry.numbers[ForecastNumbers.stepSeconds] = 60
+        for horizon in 0..<5 {
+            let block = ForecastNumbers.block(horizon)
+            for (index, number) in [2, 0.5, 2, 4, 5, 7, 9].enumerated() {
+                entry.numbers[block + 1 + index] = Float(number)
+            }
+        }
+        return entry
+    }
+
+    @Test func `noise that goes by is no change that is to come, a rise from far below is`() throws {
+        let wiring = try Wiring(partitions: 1, settings: Self.exact)
+        try wiring.interact("a", 0, "b", 0, 50)
+        try wiring.feed(.forecast("b", value: 100), to: 0)
+        // A tenth of what is usual now, or twice of it: what comes is as ever.
+        for (minute, level) in [0.2, 4, 0.1, 5.9].enumerated() {
+            try wiring.feed(noisy("a", level: level, time: Int64(minute) * 60_000), to: 0)
+            let b = try #require(wiring.outlooks(of: "b").last)
+            for horizon in 0..<5 { #expect(abs(b.mean(horizon) - 100) < 1e-3) }
+        }
+        // The rise that is expected of what stands far below all that is usual is one.
+        var low = noisy("a", level: 1, time: 300_000)
+        for horizon in 0..<5 {
+            for index in 1..<8 { low.numbers[ForecastNumbers.block(horizon) + index] += 10 }
+        }
+        try wiring.feed(low, to: 0)
+        let risen = try #require(wiring.outlooks(of: "b").last)
+        #expect(risen.mean(4) > 150)
+    }
+
     @Test func `a source counts by its share of the traffic`() throws {
         let wiring = try Wiring(partitions: 1, settings: Self.exact)
         try wiring.interact("a", 0, "c", 0, 30)

@@ -3,13 +3,14 @@ import TestKit
 import TwinCore
 
 extension TestEntry {
-    /// A forecast whose mean goes from `value` now by `change` (relative) over the hour, in a straight line.
+    /// A forecast whose mean goes from `value` now by `change` (relative) over the hour, in a straight line. Steps are
+    /// short beside the horizons, so that the level itself is what changes are relative to.
     static func forecast(
         _ resource: String, _ metric: String = "rps", time: Int64 = 0, value: Double, change: Double = 0,
         horizons: [Int] = [60, 300, 900, 1_800, 3_600], role: MetricRole = .demand, quality: DataQuality = .fresh,
         young: Bool = false
     ) -> TestEntry {
-        var numbers: [Float] = [0, 0, 60, Float(horizons.count), .nan, 1_000, .nan]
+        var numbers: [Float] = [0, 0, 30, Float(horizons.count), .nan, 1_000, .nan]
         for horizon in horizons {
             let mean = value * (1 + change * Double(horizon) / 3_600)
             numbers.append(Float(horizon))

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Tells of drift: a resource by itself in full, many of them in the line in which the detector sums up what they share.
+/// Tells of drift: a resource by itself in full, many of them in the line that the detector sums them up in.
 struct DriftTeller {
     private let voice: DemoVoice
     /// Of the moment at hand.
