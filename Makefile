@@ -56,6 +56,6 @@ format:
 	$(SWIFT) format format --in-place --parallel --recursive Package.swift Sources Tests
 
 lint: install
-	$(SWIFT) format lint --parallel --recursive Package.swift Sources Tests
+	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests
 	.ci/check-docker
 	$(SWIFT) test --filter TidyTests

@@ -10,14 +10,17 @@ package struct BrokerOptions: ParsableArguments {
     package var bootstrap = "localhost:9092"
 
     /// Prefix of all topics; empty for none.
-    @Option(help: ArgumentHelp(
-        "Use the parallel set of topics NAMESPACE.telemetry, NAMESPACE.observations, … instead of the plain one.",
-        valueName: "namespace"))
+    @Option(
+        help: ArgumentHelp(
+            "Use the parallel set of topics NAMESPACE.telemetry, NAMESPACE.observations, … instead of the plain one.",
+            valueName: "namespace"))
     package var namespace = ""
 
     /// Properties of librdkafka, as `key=value`.
-    @Option(name: .customLong("kafka"), help: ArgumentHelp(
-        "A property of librdkafka, such as security.protocol=SASL_SSL. May be repeated.", valueName: "key=value"))
+    @Option(
+        name: .customLong("kafka"),
+        help: ArgumentHelp(
+            "A property of librdkafka, such as security.protocol=SASL_SSL. May be repeated.", valueName: "key=value"))
     package var kafka: [String] = []
 
     package init() {}

@@ -2,7 +2,7 @@ import Messages
 import TwinCore
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// What drifted together in one locality: a window of event time that opens with the first drift.

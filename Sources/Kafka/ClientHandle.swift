@@ -140,13 +140,15 @@ private func runDetached(deadline: Deadline, _ work: @escaping @Sendable () -> V
     let job = Job(work)
     var thread = pthread_t()
     let retained = Unmanaged.passRetained(job)
-    let failed = pthread_create(&thread, nil, { argument in
-        guard let argument else { return nil }
-        let job = Unmanaged<Job>.fromOpaque(argument).takeRetainedValue()
-        job.work()
-        sem_post(job.done)
-        return nil
-    }, retained.toOpaque())
+    let failed = pthread_create(
+        &thread, nil,
+        { argument in
+            guard let argument else { return nil }
+            let job = Unmanaged<Job>.fromOpaque(argument).takeRetainedValue()
+            job.work()
+            sem_post(job.done)
+            return nil
+        }, retained.toOpaque())
     if failed != 0 {
         retained.release()
         work()

@@ -40,9 +40,10 @@ extension NormalizerCore {
             return
         }
         for partition in 0..<partitions {
-            entry.code = InteractionCode(
-                otherEnd: Self.otherEnd(from, to, seenFrom: partition), isUnrouted: true
-            ).raw
+            entry.code =
+                InteractionCode(
+                    otherEnd: Self.otherEnd(from, to, seenFrom: partition), isUnrouted: true
+                ).raw
             out.emit(entry, to: .observations, partition: partition)
         }
     }

@@ -117,9 +117,11 @@ struct NormalizerCore: ~Copyable {
 extension NormalizerCore {
     /// The whole record is refused.
     mutating func refuse(_ record: InboxRecord, _ reason: String, into out: Emitter) {
-        out.deadLetter(DeadLetter(
-            topic: task.inbox, partition: task.partition, offset: record.offset, key: record.key, value: record.value,
-            reason: reason))
+        out.deadLetter(
+            DeadLetter(
+                topic: task.inbox, partition: task.partition, offset: record.offset, key: record.key,
+                value: record.value,
+                reason: reason))
     }
 
     /// One element of the record is refused, or, beyond the limit per record, only counted.
@@ -140,9 +142,10 @@ extension NormalizerCore {
         if let whole = record.value, !element.isEmpty, element.upperBound <= whole.count {
             value = UnsafeRawBufferPointer(rebasing: whole[element])
         }
-        out.deadLetter(DeadLetter(
-            topic: task.inbox, partition: task.partition, offset: record.offset, key: record.key, value: value,
-            reason: reason()))
+        out.deadLetter(
+            DeadLetter(
+                topic: task.inbox, partition: task.partition, offset: record.offset, key: record.key, value: value,
+                reason: reason()))
     }
 
     /// One letter for all faults beyond the limit.

@@ -120,8 +120,9 @@ struct HeartbeatRule {
         var senders: [TaskID] = []
         for topic in NormalizerSettings.rawTopics {
             for partition in 0..<layout[topic] {
-                senders.append(TaskID(
-                    stage: .normalizer, inbox: topic, epoch: settings.epoch(of: topic), partition: partition))
+                senders.append(
+                    TaskID(
+                        stage: .normalizer, inbox: topic, epoch: settings.epoch(of: topic), partition: partition))
             }
         }
         self.senders = senders

@@ -103,7 +103,8 @@ extension PropagationStage {
 
     /// Calls to a resource that has no units to answer them, per second, as they were reported since.
     private func callsInVain(_ edge: UnsafePointer<EdgeCell>, _ target: Int) -> Float {
-        let isOld = clock.milliseconds(since: EventTime(milliseconds: edge.pointee.seen))
+        let isOld =
+            clock.milliseconds(since: EventTime(milliseconds: edge.pointee.seen))
             > settings.influenceSeconds &* 1_000
         return isOld || edge.pointee.seen <= nodes.read(target).pointee.asleepSince ? 0 : edge.pointee.latest
     }

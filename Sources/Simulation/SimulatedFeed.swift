@@ -141,7 +141,8 @@ package struct SimulatedFeed {
         let again = recent[hub.random.int(0...(recent.count - 1))]
         samplesWritten += again.samples
         // The same bytes, sometimes in another partition: two agents that report the same.
-        let partition = hub.random.chance(0.5)
+        let partition =
+            hub.random.chance(0.5)
             ? again.partition : Int32(hub.random.int(0...Int(hub.log.layout[.telemetry] - 1)))
         hub.log.append(TopicPartition(.telemetry, partition), key: nil, value: again.value)
     }

@@ -83,8 +83,9 @@ package final class SimulatedWorld: WorkerWorld {
         return borrow(record.key) { key in
             borrow(record.value) { value in
                 borrow(record.contentType) { type in
-                    body(.record(
-                        partition, InboxRecord(offset: record.offset, key: key, value: value, contentType: type)))
+                    body(
+                        .record(
+                            partition, InboxRecord(offset: record.offset, key: key, value: value, contentType: type)))
                 }
             }
         }

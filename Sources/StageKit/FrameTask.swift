@@ -95,9 +95,11 @@ package final class FrameTask<S: Stage & ~Copyable>: TaskLogic {
     }
 
     private func refuse(_ record: InboxRecord, _ reason: String) {
-        emitter.deadLetter(DeadLetter(
-            topic: task.inbox, partition: task.partition, offset: record.offset, key: record.key, value: record.value,
-            reason: reason))
+        emitter.deadLetter(
+            DeadLetter(
+                topic: task.inbox, partition: task.partition, offset: record.offset, key: record.key,
+                value: record.value,
+                reason: reason))
     }
 
     private func receiveEntries(from: Int) {

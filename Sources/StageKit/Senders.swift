@@ -125,8 +125,9 @@ package struct Senders {
         all[index].gapFrames += 1
         counters.framesAhead += 1
         guard all[index].gapFrames > gapFramesMax else { return .ahead }
-        return .lost(.gap(
-            sender: header.sender, last: all[index].last, found: max(header.first, header.previous)))
+        return .lost(
+            .gap(
+                sender: header.sender, last: all[index].last, found: max(header.first, header.previous)))
     }
 
     /// The operator's word, as a record of the inbox, that what is missing of a sender is lost for good: its next frame

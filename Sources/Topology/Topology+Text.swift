@@ -7,7 +7,8 @@ extension Topology {
         var rows = [["TOPIC", "KEY", "PARTITIONS", "KEPT", "FORMAT", "WRITTEN BY", "READ BY"]]
         for plan in topics + stores {
             let everyStage = "every stage"
-            let writers = plan.name == "deadletters" || plan.topic == nil
+            let writers =
+                plan.name == "deadletters" || plan.topic == nil
                 ? everyStage : writers(of: plan).map(\.text).joined(separator: ", ")
             let readers = plan.topic == nil ? everyStage : readers(of: plan).map(\.text).joined(separator: ", ")
             rows.append([

@@ -136,7 +136,7 @@ package final class Worker<World: WorkerWorld> {
             case .revoked(let partitions, let lost):
                 loop.revoked(partitions, lost: lost)
                 return false
-            case .end(let partition, let position): 
+            case .end(let partition, let position):
                 loop.reachedEnd(partition, position: position, now: world.nowMilliseconds)
             case .record(let partition, let record):
                 do throws(WorldError) {
@@ -332,11 +332,12 @@ package final class Worker<World: WorkerWorld> {
                 SnapshotSection(
                     tag: section.tag, chunks: [section.bytes] + section.pages.map { $0 as any SnapshotChunk })
             }
-            world.submit(SnapshotJob(
-                SnapshotIdentity(
-                    task: id, offset: start.offset, incarnation: Int64(factory.incarnation),
-                    fingerprint: factory.fingerprint, schemaVersion: factory.schemaVersion),
-                SnapshotContent(sections)))
+            world.submit(
+                SnapshotJob(
+                    SnapshotIdentity(
+                        task: id, offset: start.offset, incarnation: Int64(factory.incarnation),
+                        fingerprint: factory.fingerprint, schemaVersion: factory.schemaVersion),
+                    SnapshotContent(sections)))
             world.note(.snapshotSubmitted(id, offset: start.offset))
         }
         loop.snapshotTaken(now: world.nowMilliseconds)

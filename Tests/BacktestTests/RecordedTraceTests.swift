@@ -35,10 +35,11 @@ struct RecordedTraceTests {
     }
 
     /// Every recorded trace of the directory, by name; files without a trace's columns are none.
-    static let all: [String] = traces.map { directory in
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
-        return names.filter { $0.hasSuffix(".csv.gz") }.map { String($0.dropLast(7)) }.sorted()
-    } ?? []
+    static let all: [String] =
+        traces.map { directory in
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+            return names.filter { $0.hasSuffix(".csv.gz") }.map { String($0.dropLast(7)) }.sorted()
+        } ?? []
 
     @Test(
         "the same trace gives the same bytes, run twice, and restored from snapshots half way",

@@ -1,8 +1,9 @@
 import ArgumentParser
 import CLI
-@testable import Kafka
 import Testing
 import Topology
+
+@testable import Kafka
 
 @Suite struct TopicsOnTheBroker {
     private func file() throws -> TopicFile { try TopicFiles.decode(FilesOfTopics.whole, path: "telemetry.yaml") }

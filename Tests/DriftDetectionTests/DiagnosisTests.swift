@@ -195,9 +195,10 @@ import TwinCore
             let isHeld = step >= 350
             let isPeak = isHeld || step % 90 == 89
             let value = isPeak ? 100 - 0.2 * random.uniform() : 60 + random.normal()
-            entries.append(.forecast(
-                "r", time: Int64(step) * Self.minute, value: value,
-                residual: Float(random.normal() - (isHeld ? 5 : 0)), samples: Float(step + 1)))
+            entries.append(
+                .forecast(
+                    "r", time: Int64(step) * Self.minute, value: value,
+                    residual: Float(random.normal() - (isHeld ? 5 : 0)), samples: Float(step + 1)))
         }
         let run = try Self.run(entries)
         #expect(Self.events(run, Self.single, "\"kind\":\"saturation\"").count == 1)

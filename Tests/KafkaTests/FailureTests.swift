@@ -145,7 +145,8 @@ struct FailureTests {
         }
     }
 
-    @Test("Credentials that the other side does not take are an operator's matter, within the time-out",
+    @Test(
+        "Credentials that the other side does not take are an operator's matter, within the time-out",
         .timeLimit(.minutes(1)))
     func credentials() async throws {
         try await onThread {

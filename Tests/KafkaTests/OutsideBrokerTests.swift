@@ -45,7 +45,8 @@ struct OutsideBrokerTests {
         }
     }
 
-    @Test("Records, tombstones and null keys go through, the end is reported, offsets are committed",
+    @Test(
+        "Records, tombstones and null keys go through, the end is reported, offsets are committed",
         .timeLimit(.minutes(1)))
     func roundTrip() async throws {
         try recreate("kafka-tests-round", partitions: 1)

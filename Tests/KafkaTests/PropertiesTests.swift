@@ -43,7 +43,7 @@ struct PropertiesTests {
         let bad = #expect(throws: KafkaError.self) { _ = try Admin(properties: ["socket.timeout.ms": "soon"]) }
         #expect(bad?.reason.contains("'socket.timeout.ms'") == true)
         #expect(bad?.disposition == .stopBroken)
-        let secret = #expect(throws: KafkaError.self) { 
+        let secret = #expect(throws: KafkaError.self) {
             _ = try Admin(properties: ["security.protocol": "ssl", "ssl.key.pem": "topsecret"])
         }
         #expect(secret?.reason.contains("topsecret") == false)

@@ -98,7 +98,10 @@ struct RebalanceTests {
             let stay = Mutex(0)
             try Self.work("second", properties: properties, shared: shared) {
                 // Leaves once it has owned its half for a while.
-                shared.owned.withLock { $0["second"] == 2 } && stay.withLock({ $0 += 1; return $0 > 30 })
+                shared.owned.withLock { $0["second"] == 2 }
+                    && stay.withLock({
+                        $0 += 1; return $0 > 30
+                    })
             }
         }
         async let sent: Int = onThread {

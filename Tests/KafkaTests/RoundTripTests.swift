@@ -40,7 +40,8 @@ struct RoundTripTests {
         }
     }
 
-    @Test("Many records over several topics keep each partition's order, in batches no larger than asked for",
+    @Test(
+        "Many records over several topics keep each partition's order, in batches no larger than asked for",
         .timeLimit(.minutes(1)))
     func order() async throws {
         try await onThread {

@@ -48,5 +48,6 @@ struct UnitTests {
 }
 
 extension UnitConversion: CustomStringConvertible {
+    /// The line as it stands in the table.
     public var description: String { "×\(multiplier) ÷\(divisor)" }
 }

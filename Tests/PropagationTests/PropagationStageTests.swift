@@ -227,4 +227,3 @@ import TwinCore
         #expect(Set(all).count == all.count)
     }
 }
-

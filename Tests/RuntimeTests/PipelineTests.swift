@@ -31,7 +31,8 @@ struct PipelineTests {
         #expect(status.stopped == "stopped as requested")
     }
 
-    @Test("After a crash the next worker goes on from snapshot and commit: nothing lost, nothing doubled",
+    @Test(
+        "After a crash the next worker goes on from snapshot and commit: nothing lost, nothing doubled",
         .timeLimit(.minutes(1)))
     func crashes() async throws {
         let stand = try Stand()
@@ -164,7 +165,8 @@ struct PipelineTests {
         #expect(failure?.kind == .refused)
         #expect(failure?.exitCode == 2)
         #expect(failure?.reason.contains("raise --incarnation") == true, "\(String(describing: failure))")
-        let raised = StageService(echo(factor: 2_000), try stand.configuration(["--incarnation", "2"]), log: quietLog())
+        let raised = StageService(
+            echo(factor: 2_000), try stand.configuration(["--incarnation", "2"]), log: quietLog())
         async let raisedRun: Void = raised.run()
         try sender.send(frames: 1, samples: 20)
         try await wait("the new incarnation") { raised.hasCommitted(sender.framesSent, partitions: 4) }

@@ -7,7 +7,8 @@ import TwinCore
 
 @Suite("Snapshots in a topic", .serialized)
 struct SnapshotLogTests {
-    @Test("What is appended is read back in order, tombstones too; an empty partition ends at once",
+    @Test(
+        "What is appended is read back in order, tombstones too; an empty partition ends at once",
         .timeLimit(.minutes(1)))
     func roundTrip() throws {
         let broker = try EmbeddedBroker()

@@ -170,7 +170,8 @@ struct SenderLane {
             let time = EventTime(seconds: Int64(1_700_000_000 + sent.count))
             writer.append(
                 Entry(kind: .sample, resource: name, object: name, time: time, value: value), sequence: sequence,
-                previous: last) { names.bytes(of: $0) }
+                previous: last
+            ) { names.bytes(of: $0) }
             last = sequence
             sent.append((frames, resource, value))
         }

@@ -152,9 +152,10 @@ final class RelayNormalizer: TaskLogic {
         emitter.emit(entry, to: .observations, partition: Int32(hash % UInt64(emitter.layout[.observations])))
         if task.inbox == .policies { emitter.emitToAll(entry, topic: .outlooks) }
         if hash % 13 == 0 {
-            emitter.deadLetter(DeadLetter(
-                topic: task.inbox, partition: task.partition, offset: record.offset, key: nil, value: value,
-                reason: "unlucky"))
+            emitter.deadLetter(
+                DeadLetter(
+                    topic: task.inbox, partition: task.partition, offset: record.offset, key: nil, value: value,
+                    reason: "unlucky"))
         }
     }
 

@@ -32,8 +32,10 @@ import Testing
             for (index, line) in file.code.enumerated() {
                 let words = line.split(separator: " ")
                 guard let at = words.firstIndex(of: "import"), at + 1 < words.count,
-                    words[..<at].allSatisfy({ ["package", "internal", "private", "fileprivate"].contains($0)
-                        || $0.hasPrefix("@") })
+                    words[..<at].allSatisfy({
+                        ["package", "internal", "private", "fileprivate"].contains($0)
+                            || $0.hasPrefix("@")
+                    })
                 else { continue }
                 let kinds: [Substring] = ["struct", "class", "enum", "func", "protocol", "typealias", "var", "let"]
                 let name = words[(at + 1)...].first { !kinds.contains($0) }.map { $0.prefix { $0 != "." } } ?? ""
@@ -176,7 +178,8 @@ import Testing
             }
             package enum B {}
             """
-        #expect(Declarations.undocumented(in: SourceFile(path: "Sources/X/a.swift", bytes: Array(text.utf8))) == [5, 7])
+        #expect(
+            Declarations.undocumented(in: SourceFile(path: "Sources/X/a.swift", bytes: Array(text.utf8))) == [5, 7])
     }
 
     @Test func findsWholeWords() {

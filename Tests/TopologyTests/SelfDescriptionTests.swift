@@ -101,9 +101,10 @@ private let golden = """
     }
 
     @Test func columnsAreAlignedAndLinesHaveNoSpacesAtTheEnd() {
-        #expect(Topology.aligned([["a", "", "b"], ["long", "x"], [], ["", "", "c"]]) == [
-            "a        b", "long  x", "", "         c",
-        ])
+        #expect(
+            Topology.aligned([["a", "", "b"], ["long", "x"], [], ["", "", "c"]]) == [
+                "a        b", "long  x", "", "         c",
+            ])
     }
 
     @Test func theJSONIsAnObjectWithTheThreeLists() {

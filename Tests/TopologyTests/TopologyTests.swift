@@ -72,10 +72,11 @@ import TwinCore
 }
 
 @Suite struct Durations {
-    @Test(arguments: [
-        ("P7D", 604_800_000), ("PT0S", 0), ("P1W", 604_800_000), ("P1DT2H3M4S", 93_784_000), ("PT90M", 5_400_000),
-        ("86400000", 86_400_000), ("0", 0), ("PT1H", 3_600_000), ("P1WT1S", 604_801_000),
-    ] as [(String, Int64)])
+    @Test(
+        arguments: [
+            ("P7D", 604_800_000), ("PT0S", 0), ("P1W", 604_800_000), ("P1DT2H3M4S", 93_784_000), ("PT90M", 5_400_000),
+            ("86400000", 86_400_000), ("0", 0), ("PT1H", 3_600_000), ("P1WT1S", 604_801_000),
+        ] as [(String, Int64)])
     func areRead(text: String, milliseconds: Int64) {
         #expect(Topology.milliseconds(ofDuration: text) == milliseconds)
     }

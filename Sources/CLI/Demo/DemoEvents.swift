@@ -78,7 +78,9 @@ extension DriftEvent.Body {
         case "data": return "data is \(reason), which asks for no retraining"
         default:
             let size = kind == "variance" ? "× \(DemoVoice.short(magnitude))" : "by \(DemoVoice.short(magnitude)) σ"
-            let cause = explainedBy.map { $0 == "event" ? ", as a planned event explains" : ", as a new \($0) explains" }
+            let cause = explainedBy.map {
+                $0 == "event" ? ", as a planned event explains" : ", as a new \($0) explains"
+            }
             return "\(Self.changes[kind] ?? kind) \(size)\(cause ?? ""); "
                 + (retrainRequested ? "distrusted and retrained" : distrusts ? "distrusted" : "watched")
         }
@@ -105,7 +107,8 @@ extension DriftGroupEvent.Body {
     var story: String {
         let place = locality ?? "no known locality"
         let since = since.map { " since \(DemoVoice.clock(Int64($0.timeIntervalSince1970)))" } ?? ""
-        let cause = resourcesExplained > 0 ? ", \(resourcesExplained) of them as a planned event or a release explains" : ""
+        let cause =
+            resourcesExplained > 0 ? ", \(resourcesExplained) of them as a planned event or a release explains" : ""
         return "\(resources) of the \(resourcesKnown) resources of \(place) drifted together\(since), \(resource) "
             + "furthest\(cause); distrusted and retrained" + (alarm ? ", operators are told" : "")
     }

@@ -19,7 +19,7 @@ struct ToolError: Error, Equatable {
                 error.reason,
                 hint:
                     "is a broker listening at \(broker.bootstrap)? Name another with --bootstrap HOST:PORT; "
-                        + "for TLS or a "
+                    + "for TLS or a "
                     + "login add --kafka security.protocol=… and what belongs to it")
         case "TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED",
             "_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED":

@@ -42,7 +42,7 @@ struct TopicReader: ~Copyable {
                 "there is no topic '\(name)' at \(broker.bootstrap)",
                 hint:
                     "'twinscale topology' lists the pipeline's topics, 'twinscale topics apply' creates them; "
-                        + "a parallel "
+                    + "a parallel "
                     + "set is chosen with --namespace")
         }
         let ids = found.partitions.map(\.id)

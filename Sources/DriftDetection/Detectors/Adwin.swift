@@ -1,5 +1,5 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// Adaptive windowing, the classical alternative with a proof (A. Bifet and R. Gavaldà, "Learning from time-changing

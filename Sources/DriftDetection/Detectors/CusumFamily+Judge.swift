@@ -1,5 +1,5 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 extension CusumFamily {
@@ -24,7 +24,8 @@ extension CusumFamily {
     /// Decides whether this sample ends in an alarm, and of which kind.
     @inline(__always)
     mutating func judge(_ clipped: Float, _ isOutlier: Bool, _ tuning: Tuning) -> DriftVerdict {
-        let mayAlarm = max(slowUp.value, slowDown.value) >= tuning.slow
+        let mayAlarm =
+            max(slowUp.value, slowDown.value) >= tuning.slow
             || max(middleUp.value, middleDown.value) >= tuning.middle
             || max(fastUp.value, fastDown.value) >= tuning.fast
             || max(spreadUp.value, spreadDown.value) >= tuning.spread

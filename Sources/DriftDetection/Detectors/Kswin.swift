@@ -1,5 +1,5 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// Kolmogorov–Smirnov windowing, the classical alternative that looks at whole distributions (C. Raab, M. Heusinger,

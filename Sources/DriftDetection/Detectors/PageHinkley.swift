@@ -23,8 +23,9 @@ package struct PageHinkley: DriftDetector {
 
     /// Each side gets twice the run length; the running mean costs a little more (found by simulation).
     package static func tuning(averageRunLength: Double) -> Tuning {
-        Tuning(threshold: Float(
-            RunLength.threshold(slack: Double(slack), mean: 2.5 * max(averageRunLength, 50))))
+        Tuning(
+            threshold: Float(
+                RunLength.threshold(slack: Double(slack), mean: 2.5 * max(averageRunLength, 50))))
     }
 
     package mutating func restart() { self = PageHinkley() }

@@ -1,5 +1,5 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// Average run lengths of one-sided CUSUM charts on independent standard normal samples.

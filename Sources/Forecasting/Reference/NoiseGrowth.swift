@@ -1,5 +1,5 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// Learns by which power of the expected value noise grows: the slope of log |error| over log expected. Half is usual

@@ -1,5 +1,5 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// The reference that drift is judged against: a small autoregression with a daily shape, fitted to the steps since the

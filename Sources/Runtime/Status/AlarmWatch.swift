@@ -72,7 +72,8 @@ struct AlarmWatch {
     private func gaps(_ task: TaskStatus) -> [Alarm] {
         task.senders.filter { $0.gapFrames > 0 }.map { sender in
             Alarm(
-                .gapOpen, "\(task.task): entries of \(sender.task) after \(sender.last) are awaited; "
+                .gapOpen,
+                "\(task.task): entries of \(sender.task) after \(sender.last) are awaited; "
                     + "\(counted(sender.gapFrames, "frame")) came ahead of them")
         }
     }
@@ -97,7 +98,8 @@ struct AlarmWatch {
             return nil
         }
         return Alarm(
-            .silentSender, "\(task.task): \(slowest.sender.task) has said nothing new about time for "
+            .silentSender,
+            "\(task.task): \(slowest.sender.task) has said nothing new about time for "
                 + "\(slowest.silence / 1_000) s and holds the watermark back")
     }
 

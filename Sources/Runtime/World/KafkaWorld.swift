@@ -174,10 +174,11 @@ package final class KafkaWorld: WorkerWorld {
                 clock = monotonicMilliseconds()
             }
             let contentType = isExternal[record.topic] ? record.header("content-type") : nil
-            return body(.record(
-                TopicPartition(inboxes[record.topic], record.partition),
-                InboxRecord(
-                    offset: record.offset, key: record.key, value: record.value, contentType: contentType)))
+            return body(
+                .record(
+                    TopicPartition(inboxes[record.topic], record.partition),
+                    InboxRecord(
+                        offset: record.offset, key: record.key, value: record.value, contentType: contentType)))
         }
         return cursor >= batch.count
     }
