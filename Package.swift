@@ -108,13 +108,12 @@ let package = Package(
             ] + stages),
         library(
             "Backtest",
-            ["TwinCore", "Messages", "StageKit", "Topology", "Simulation", "CZlib", yams] + stages),
+            ["TwinCore", "Messages", "StageKit", "Forecasting", "Topology", "Simulation", "CZlib", yams] + stages),
         library(
             "CLI",
             [
-                "TwinCore", "Messages", "StageKit", "Topology", "TaskLoop", "Snapshots", "Worker", "Simulation",
-                "Kafka",
-                "Runtime", "Backtest", "Views", logging, argumentParser, yams, httpClient, nio, nioHTTP1, nioSSL,
+                "TwinCore", "Messages", "StageKit", "Forecasting", "Topology", "TaskLoop", "Snapshots", "Worker",
+                "Simulation", "Kafka", "Runtime", "Backtest", "Views", logging, argumentParser, yams, httpClient, nio, nioHTTP1, nioSSL,
             ] + stages),
 
         // What operators see: views folded from the topics, served over HTTP.
@@ -141,7 +140,7 @@ let package = Package(
         .target(
             name: "TestKit", dependencies: ["TwinCore", "Messages", "StageKit"], path: "Tests/TestKit",
             swiftSettings: settings),
-        tests("TwinCore", ["TwinCore"]),
+        tests("TwinCore", ["TestKit", "TwinCore"]),
         tests("Messages", ["TestKit", "Messages", "TwinCore"], exclude: ["Fixtures"]),
         tests("StageKit", ["StageKit", "Messages", "TwinCore"]),
         tests("Normalization", ["TestKit", "Normalization", "StageKit", "Messages", "TwinCore"]),
@@ -151,7 +150,7 @@ let package = Package(
         tests("Propagation", ["TestKit", "Propagation", "StageKit", "Messages", "TwinCore"]),
         tests("Scaling", ["TestKit", "Scaling", "StageKit", "Messages", "TwinCore"]),
         tests("Topology", ["Topology", "StageKit", "TwinCore"]),
-        tests("CLI", ["CLI", "Topology", "Kafka", "TwinCore", argumentParser]),
+        tests("CLI", ["CLI", "Topology", "Kafka", "StageKit", "Messages", "TwinCore", argumentParser]),
         tests("TaskLoop", ["TaskLoop", "TwinCore"]),
         tests("Snapshots", ["TestKit", "Snapshots", "TwinCore"]),
         tests(
