@@ -27,6 +27,19 @@ struct SourceFile: Sendable {
         }
     }
 
+    /// The modules that it imports, each with the index of its line.
+    var imports: [(line: Int, module: String)] {
+        code.indices.compactMap { index in
+            let words = code[index].split(separator: " ")
+            let access = ["package", "internal", "private", "fileprivate"]
+            guard let at = words.firstIndex(of: "import"),
+                words[..<at].allSatisfy({ access.contains(String($0)) || $0.hasPrefix("@") })
+            else { return nil }
+            let kinds: [Substring] = ["struct", "class", "enum", "func", "protocol", "typealias", "var", "let"]
+            return words[(at + 1)...].first { !kinds.contains($0) }.map { (index, String($0.prefix { $0 != "." })) }
+        }
+    }
+
     /// `path:line: text`, as editors read it.
     func place(_ index: Int, _ text: String) -> String { "\(path):\(index + 1): \(text)" }
 }
@@ -46,6 +59,24 @@ enum Repository {
     }
 
     static var sources: [SourceFile] { files.filter { !$0.isTest } }
+
+    /// The targets of Package.swift, each with what it names as its dependencies.
+    static func dependencies() throws -> [(target: String, modules: [String])] {
+        let package = try String(contentsOf: root.appendingPathComponent("Package.swift"), encoding: .utf8)
+        let targets = package.components(separatedBy: "\n    targets: [").last ?? ""
+        let starts = ["library(", "executable(", "tests(", ".target(", ".systemLibrary("]
+        var blocks: [[String]] = []
+        for line in targets.components(separatedBy: "\n") {
+            if starts.contains(where: { line.hasPrefix("        " + $0) }) { blocks.append([]) }
+            if !blocks.isEmpty { blocks[blocks.count - 1].append(line) }
+        }
+        return blocks.map { lines in
+            let text = lines.joined(separator: "\n")
+            let quoted = text.components(separatedBy: "\"").enumerated().filter { $0.offset % 2 == 1 }.map(\.element)
+            let name = (quoted.first ?? "") + (text.hasPrefix("        tests(") ? "Tests" : "")
+            return (name, quoted.dropFirst() + (text.contains("+ stages") ? Rules.stages : []))
+        }
+    }
 
     static func folders(in folder: String) throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: root.appendingPathComponent(folder).path).sorted()

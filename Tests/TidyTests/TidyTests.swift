@@ -29,19 +29,8 @@ import Testing
                 found.append("\(file.path): target \(file.module) is not in Rules.imports")
                 continue
             }
-            for (index, line) in file.code.enumerated() {
-                let words = line.split(separator: " ")
-                guard let at = words.firstIndex(of: "import"), at + 1 < words.count,
-                    words[..<at].allSatisfy({
-                        ["package", "internal", "private", "fileprivate"].contains($0)
-                            || $0.hasPrefix("@")
-                    })
-                else { continue }
-                let kinds: [Substring] = ["struct", "class", "enum", "func", "protocol", "typealias", "var", "let"]
-                let name = words[(at + 1)...].first { !kinds.contains($0) }.map { $0.prefix { $0 != "." } } ?? ""
-                if !rule.allowed.contains(String(name)) {
-                    found.append(file.place(index, "\(file.module) may not import \(name)"))
-                }
+            for (line, name) in file.imports where !rule.allowed.contains(name) {
+                found.append(file.place(line, "\(file.module) may not import \(name)"))
             }
         }
         expectNone(found)
@@ -126,6 +115,18 @@ import Testing
         where !outside.contains(folder) && !executables.contains(folder[...]) {
             #expect(tests.contains("\"\(folder)\""), "no test target depends on \(folder)")
         }
+    }
+
+    /// What is left out builds or not, depending on what the compiler gets to first.
+    @Test func everyModuleThatIsImportedIsADependency() throws {
+        let dependencies = try Repository.dependencies()
+        let ours = Set(dependencies.map(\.target))
+        expectNone(
+            Repository.files.flatMap { file in
+                let named = dependencies.first { $0.target == file.module }?.modules ?? []
+                return file.imports.filter { ours.contains($0.module) && !named.contains($0.module) }
+                    .map { file.place($0.line, "Package.swift does not name \($0.module) for \(file.module)") }
+            })
     }
 
     @Test func theTopLevelHoldsWhatTheDesignSays() throws {
