@@ -48,6 +48,7 @@ struct DecisionEvent: Decodable {
 struct DriftEvent: Decodable {
     struct Body: Decodable {
         let resource: String
+        let locality: String?
         let metric: String
         let kind: String
         let reason: String

@@ -24,10 +24,14 @@ final class DemoVoice {
     private let isSilent: Bool
     private let isTerminal: Bool
     private var progressIsOpen = false
+    private let put: (String) -> Void
+    /// Things of a kind that are told in full at a time.
+    private static let fullMax = 3
 
     /// `silent` for `--json`, where only the end is data.
-    init(silent: Bool) {
+    init(silent: Bool, put: ((String) -> Void)? = nil) {
         isSilent = silent
+        self.put = put ?? { FileHandle.standardOutput.write(Data($0.utf8)) }
         isTerminal = isatty(STDOUT_FILENO) == 1 && getenv("NO_COLOR") == nil
     }
 
@@ -41,6 +45,13 @@ final class DemoVoice {
         guard !isSilent else { return }
         let head = "\(Self.clock(time))  \(kind.rawValue.padding(toLength: 8, withPad: " ", startingAt: 0))  "
         line(isTerminal ? "\u{1b}[\(kind.colour)m\(head)\u{1b}[0m\(text)" : head + text)
+    }
+
+    /// Says the first few of several things in full, the rest in one line.
+    func say(_ time: Int64, _ kind: Kind, _ things: [(full: String, short: String)]) {
+        for thing in things.prefix(Self.fullMax) { say(time, kind, thing.full) }
+        let rest = things.dropFirst(Self.fullMax).map(\.short)
+        if !rest.isEmpty { say(time, kind, "and \(rest.joined(separator: ", "))") }
     }
 
     /// A bar that is drawn over itself; without a terminal a line now and then.
@@ -59,10 +70,6 @@ final class DemoVoice {
     func closeProgress() {
         if progressIsOpen { put("\n") }
         progressIsOpen = false
-    }
-
-    private func put(_ text: String) {
-        FileHandle.standardOutput.write(Data(text.utf8))
     }
 
     /// `Mon 08:30`.

@@ -22,7 +22,6 @@ struct ShopTeller {
     private var decisions: [String: DecisionEvent.Body] = [:]
     private var shortSince: [[Int64?]]
 
-    private static let actionLinesMax = 3
     /// The metric that the story is about.
     private static let metric = "requests_per_second"
     /// Minutes between two looks at both sides.
@@ -177,16 +176,13 @@ struct ShopTeller {
             (a.action.to - a.action.from, b.service) > (b.action.to - b.action.from, a.service)
         }
         tellReleases(fleet)
-        for (action, service) in ordered.prefix(Self.actionLinesMax) {
-            let change = "\(action.resource) \(action.from) → \(action.to)"
-            let minutes = Shop.services[service].provisioningSeconds / 60
-            voice.say(fleet.time, .action, "\(change), ready in \(minutes) min: \(action.reason)")
-        }
-        let rest = ordered.dropFirst(Self.actionLinesMax)
-        if !rest.isEmpty {
-            let names = rest.map { "\($0.action.resource) \($0.action.from) → \($0.action.to)" }
-            voice.say(fleet.time, .action, "and \(names.joined(separator: ", "))")
-        }
+        voice.say(
+            fleet.time, .action,
+            ordered.map { action, service in
+                let change = "\(action.resource) \(action.from) → \(action.to)"
+                let minutes = Shop.services[service].provisioningSeconds / 60
+                return ("\(change), ready in \(minutes) min: \(action.reason)", change)
+            })
         actions.removeAll(keepingCapacity: true)
     }
 

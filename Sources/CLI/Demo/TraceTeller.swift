@@ -13,7 +13,6 @@ struct TraceTeller {
     private var nextLook = Int64.min
     private var shortTold: [[Int64]]
 
-    private static let linesMax = 3
     private static let lookSeconds: Int64 = 3_600
     /// A shortage of the same resource is told again after so long.
     private static let shortSeconds: Int64 = 1_800
@@ -74,11 +73,12 @@ struct TraceTeller {
     /// Closes a moment.
     mutating func tell(_ time: Int64, demand: [Double?], twinned: TraceSide, reactive: TraceSide) {
         drift.tell(time)
-        for action in actions.prefix(Self.linesMax) {
-            voice.say(time, .action, "\(action.resource) \(action.from) → \(action.to): \(action.reason)")
-        }
-        let rest = actions.dropFirst(Self.linesMax).map { "\($0.resource) \($0.from) → \($0.to)" }
-        if !rest.isEmpty { voice.say(time, .action, "and \(rest.joined(separator: ", "))") }
+        voice.say(
+            time, .action,
+            actions.map { action in
+                let change = "\(action.resource) \(action.from) → \(action.to)"
+                return ("\(change): \(action.reason)", change)
+            })
         actions.removeAll()
         for (index, side) in [twinned, reactive].enumerated() { tellShort(time, index, side) }
         look(time, demand, twinned, reactive)
