@@ -52,7 +52,6 @@ struct DriftEvent: Decodable {
         let metric: String
         let kind: String
         let reason: String
-        let score: Double
         let magnitude: Double
         let since: Date?
         let explainedBy: String?
@@ -92,7 +91,6 @@ extension DriftEvent.Body {
 struct DriftGroupEvent: Decodable {
     struct Body: Decodable {
         let locality: String?
-        let scope: String
         let alarm: Bool
         let since: Date?
         let resources: Int
