@@ -131,10 +131,12 @@ extension TwinStage {
     private mutating func measureEvents(
         _ value: Double, at time: Int64, _ cell: UnsafeMutablePointer<SeriesCell>, mask: UInt64
     ) -> Double? {
-        if events.active(in: mask, at: time, learned: nil).mask != cell.pointee.activeEvents, cell.pointee.memory >= 0 {
+        var now = events.active(in: mask, at: time, learned: memory(of: cell))
+        if now.mask != cell.pointee.activeEvents, cell.pointee.memory >= 0 {
+            // What was learned of the events before counts from now on.
             memories.write(Int(cell.pointee.memory)).pointee.close()
+            now = events.active(in: mask, at: time, learned: memory(of: cell))
         }
-        let now = events.active(in: mask, at: time, learned: memory(of: cell))
         if now.mask != cell.pointee.activeEvents || now.announced != cell.pointee.announced {
             let hasBegun = now.mask & ~cell.pointee.activeEvents != 0
             if now.mask == 0 {
