@@ -68,17 +68,18 @@ extension SeriesModel {
             return false
         }
         let spread = ridge.stepSpread()
+        let local = shared.pointee.clock.local(milliseconds)
         front.open(value, elapsed: elapsed, at: milliseconds, spread: spread)
         status.referenceResidual = reference.fold(
-            value, at: shared.pointee.clock.local(milliseconds), steps: elapsed, step: front.stepMilliseconds)
+            value, at: local, steps: elapsed, step: front.stepMilliseconds)
         for anchor in 0..<Int(anchorCount) {
             mixtures[anchor].mature(
                 step: front.step, value: value, prior: shared.pointee.prior(of: kin, anchor),
                 carried: shared.pointee.carried)
         }
-        front.learn(spread: spread, clock: shared.pointee.clock)
+        front.learn(spread: spread, local: local)
         judge()
-        foresee(shared, observes: true, neighbours: neighbours)
+        foresee(shared, local: local, observes: true, neighbours: neighbours)
         if trialEnd != 0 { tryChallenger() }
         return true
     }
@@ -92,7 +93,7 @@ extension SeriesModel {
         front.pass(elapsed, to: milliseconds)
         status.referenceResidual = 0
         for anchor in 0..<Int(anchorCount) { mixtures[anchor].forgetPending() }
-        foresee(shared, observes: false)
+        foresee(shared, local: shared.pointee.clock.local(milliseconds), observes: false)
         return true
     }
 
@@ -128,16 +129,19 @@ extension SeriesModel {
     }
 
     /// Lets the members read the step, and combines what they say.
-    /// - Parameter observes: the step is new and was measured; otherwise they only speak.
+    /// - Parameters:
+    ///   - local: what the clock showed at the step.
+    ///   - observes: the step is new and was measured; otherwise they only speak.
     private mutating func foresee(
-        _ shared: UnsafeMutablePointer<SharedModels>, observes: Bool, neighbours: SIMD4<Float> = SIMD4(repeating: 0)
+        _ shared: UnsafeMutablePointer<SharedModels>, local: Int64, observes: Bool,
+        neighbours: SIMD4<Float> = SIMD4(repeating: 0)
     ) {
         var m = Moment()
         for index in 0..<4 { m.neighbours[index] = clamped(neighbours[index], 50) }
         m.anchorCount = Int(anchorCount)
         m.anchorSteps = anchorSteps
         m.kin = kin
-        front.read(into: &m, clock: shared.pointee.clock)
+        front.read(into: &m, local: local, clock: shared.pointee.clock)
         withUnsafePointer(to: m) { m in
             if observes {
                 ridge.observe(m, shared)
@@ -275,12 +279,12 @@ extension SeriesModel {
     ) {
         guard front.steps > 0 else { return }
         distrust()
-        let last = shared.pointee.clock.local(front.lastMilliseconds)
-        reference.refit(history, last: last, settleSteps: settleSteps)
+        let local = shared.pointee.clock.local(front.lastMilliseconds)
+        reference.refit(history, last: local, settleSteps: settleSteps)
         changedStep = front.step &- min(front.step, UInt32(max(history.count, 1) &- 1))
         trialEnd = front.step &+ Self.trialSteps
         tryChallenger()
-        foresee(shared, observes: false)
+        foresee(shared, local: local, observes: false)
     }
 
     /// Levels that know only the steps since the change forecast beside those in use, and take their place once they

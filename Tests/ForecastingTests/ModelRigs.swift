@@ -56,12 +56,12 @@ final class MemberRig<Model: Member>: ModelRig {
         let elapsed = front.elapsedSteps(to: milliseconds, minimum: 1_000, clock: .utc).count
         guard elapsed > 0 else { return }
         front.open(value, elapsed: elapsed, at: milliseconds, spread: 1)
-        front.learn(spread: 1, clock: .utc)
+        front.learn(spread: 1, local: milliseconds)
         front.expected = front.base
         m = Moment()
         m.anchorCount = RigHorizons.count
         m.anchorSteps = RigHorizons.anchors
-        front.read(into: &m, clock: .utc)
+        front.read(into: &m, local: milliseconds, clock: .utc)
         withUnsafePointer(to: m) { model.observe($0, box.pointer) }
     }
 

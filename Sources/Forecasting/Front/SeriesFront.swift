@@ -158,8 +158,8 @@ extension SeriesFront {
         max(unit * spread, 1e-12) * (elapsed == 1 ? 1 : Float(min(elapsed, 64)).squareRoot())
     }
 
-    /// Learns from the value that opened the step.
-    mutating func learn(spread: Float, clock: LocalTime) {
+    /// Learns from the value that opened the step, at `local` by the clock.
+    mutating func learn(spread: Float, local: Int64) {
         let width = elapsed == 1 ? 1 : Float(min(elapsed, 64)).squareRoot()
         let unit = self.unit
         let believed = expected + believe(value - expected, deviation(spread))
@@ -167,7 +167,6 @@ extension SeriesFront {
         change = clamped((believed - base) / unit, 50)
         learnScale((believed - expected).magnitude / (width * levelFactor))
         base = believed
-        let local = clock.local(lastMilliseconds)
         if outliers.magnitude == Self.jumpSteps { jump(local) }
         learnLevels(local)
     }
@@ -246,11 +245,10 @@ extension SeriesFront {
 // MARK: Reading
 
 extension SeriesFront {
-    /// What the members read of the present step; anchors are the caller's.
-    mutating func read(into m: inout Moment, clock: LocalTime) {
+    /// What the members read of the present step, which was at `local` by the clock; anchors are the caller's.
+    mutating func read(into m: inout Moment, local: Int64, clock: LocalTime) {
         let unit = self.unit
         let inverse = 1 / unit
-        let local = clock.local(lastMilliseconds)
         let usual = self.usual(at: lastMilliseconds, local: local)
         m.milliseconds = lastMilliseconds
         m.step = step
