@@ -20,7 +20,7 @@ struct LocalClockTests {
         var said: [(at: Int64, value: Float)] = []
         var sums: (before: Float, after: Float) = (0, 0)
         var counts: (before: Float, after: Float) = (0, 0)
-        let room = UnsafeMutablePointer<Float>.allocate(capacity: 7)
+        let room = UnsafeMutablePointer<Float>.allocate(capacity: ForecastLevels.forecastCount)
         defer { room.deallocate() }
         var now = change - 21 * Self.day
         while now < change + 3 * Self.day {

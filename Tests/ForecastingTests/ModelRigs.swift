@@ -92,7 +92,7 @@ final class EnsembleRig: ModelRig {
     private var model = SeriesModel(kin: 3)
     private let box = SharedBox()
     private let plan = HorizonPlan(seconds: RigHorizons.steps.map { Double($0) * 60 })
-    private let room = UnsafeMutablePointer<Float>.allocate(capacity: 7)
+    private let room = UnsafeMutablePointer<Float>.allocate(capacity: ForecastLevels.forecastCount)
 
     static var sizes: (whole: Int, parts: Int) { (MemoryLayout<SeriesModel>.size, partsSize(SeriesModel())) }
     static var reach: Float { 3.5 }
