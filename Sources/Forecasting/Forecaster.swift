@@ -84,6 +84,8 @@ package struct SeriesStatus: BitwiseCopyable {
 /// The levels at which quantiles are kept: 10, 50, 90, 95, 99 and 99.9 %; the order of the wire's `QuantileLevels`.
 package enum ForecastLevels {
     package static let count = 6
+    /// The levels that the members of the ensemble speak of; the last one is the fitted tail's.
+    static let spoken = count - 1
     /// What a forecast consists of: the mean, the quantiles, the excesses that the tail was fitted to.
     package static let forecastCount = count + 2
 

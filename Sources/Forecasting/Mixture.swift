@@ -44,12 +44,10 @@ struct HorizonMixture: BitwiseCopyable {
     static let memberNames = ["Regression", "Network", "Habit"]
     /// Forecasts that wait at a time.
     static let places = 4
-    /// The levels at which members are weighed; the last one is the tail's.
-    static let levels = ForecastLevels.count - 1
-    /// What all members say at one horizon, as it is kept.
-    private static let numbers = members * levels
-    /// Where what is issued lies among what they say.
-    private static let issuedPlace = members * ForecastLevels.count
+    /// The levels at which members are weighed.
+    static let levels = ForecastLevels.spoken
+    /// What all members say at one horizon; what is issued follows it.
+    static let numbers = members * levels
     /// What a class knows of one horizon: leads, then stretches.
     static let priorCount = numbers + levels
 
@@ -90,18 +88,18 @@ struct HorizonMixture: BitwiseCopyable {
         return tail.isSound
     }
 
-    /// Combines what the members say, six numbers each, and writes what is issued after it.
+    /// Combines what the members say, `levels` numbers each, and writes what is issued after it.
     /// - Parameter prior: what the class knows of this horizon.
     @inline(__always)
     mutating func combine(_ said: UnsafeMutablePointer<Float>, awake: UInt32, prior: ClassPrior) {
         if judged == 0 { for level in 0..<Self.levels { weigh(level, rate: 0, prior.leads) } }
-        let issued = said + Self.issuedPlace
+        let issued = said + Self.numbers
         for level in 0..<Self.levels {
             var sum: Float = 0
             var total: Float = 0
             for member in 0..<Self.members where awake & (1 << UInt32(member)) != 0 {
                 let weight = weights[member &* Self.levels &+ level]
-                sum += weight * said[member &* ForecastLevels.count &+ level]
+                sum += weight * said[member &* Self.levels &+ level]
                 total += weight
             }
             issued[level] = total > 0 ? sum / total : 0
@@ -139,11 +137,8 @@ struct HorizonMixture: BitwiseCopyable {
         forecast.base = m.pointee.base
         forecast.target = m.pointee.step &+ horizon
         forecast.awake = awake
-        for voice in 0...Self.members {
-            for level in 0..<Self.levels {
-                let number = said[voice &* ForecastLevels.count &+ level] * m.pointee.unit
-                forecast.said[voice &* Self.levels &+ level] = PendingQuantiles.packed(number)
-            }
+        for index in 0..<(Self.numbers &+ Self.levels) {
+            forecast.said[index] = PendingQuantiles.packed(said[index] * m.pointee.unit)
         }
         pending[Int(place) % Self.places] = forecast
         place &+= 1

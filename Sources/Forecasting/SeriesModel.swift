@@ -177,14 +177,14 @@ extension SeriesModel {
 
     private mutating func combine(_ m: UnsafePointer<Moment>, _ shared: UnsafeMutablePointer<SharedModels>) {
         let said = shared.pointee.said
-        let issued = said + 6 * HorizonMixture.members
+        let issued = said + HorizonMixture.numbers
         for anchor in 0..<Int(anchorCount) {
             var awake: UInt32 = 0
             // What a member that sleeps would have said is no other series' word.
-            for index in 0..<(6 &* HorizonMixture.members) { said[index] = 0 }
+            for index in 0..<HorizonMixture.numbers { said[index] = 0 }
             if ridge.forecast(anchor, m, shared, into: said) { awake |= 1 }
-            if network.forecast(anchor, m, shared, into: said + 6) { awake |= 2 }
-            if habit.forecast(anchor, m, shared, into: said + 12) { awake |= 4 }
+            if network.forecast(anchor, m, shared, into: said + HorizonMixture.levels) { awake |= 2 }
+            if habit.forecast(anchor, m, shared, into: said + 2 &* HorizonMixture.levels) { awake |= 4 }
             let prior = shared.pointee.prior(of: kin, anchor)
             mixtures[anchor].combine(said, awake: awake, prior: prior)
             snap(issued, unit: m.pointee.unit)

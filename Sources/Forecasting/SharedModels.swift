@@ -36,8 +36,8 @@ package struct SharedModels: ~Copyable {
         experiences.initialize(repeating: Experience(), count: Self.experienceCount)
         carried = .allocate(capacity: HorizonMixture.members)
         carried.initialize(repeating: 0, count: HorizonMixture.members)
-        said = .allocate(capacity: (HorizonMixture.members + 1) * ForecastLevels.count)
-        said.initialize(repeating: 0, count: (HorizonMixture.members + 1) * ForecastLevels.count)
+        said = .allocate(capacity: HorizonMixture.numbers + ForecastLevels.count)
+        said.initialize(repeating: 0, count: HorizonMixture.numbers + ForecastLevels.count)
     }
 
     deinit {

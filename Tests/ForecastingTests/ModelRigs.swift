@@ -67,7 +67,7 @@ final class MemberRig<Model: Member>: ModelRig {
 
     func forecast(_ anchor: Int) -> [Float]? {
         let speaks = withUnsafePointer(to: m) { model.forecast(anchor, $0, box.pointer, into: room) }
-        return speaks ? (0..<6).map { front.base + room[$0] * m.unit } : nil
+        return speaks ? (0..<ForecastLevels.spoken).map { front.base + room[$0] * m.unit } : nil
     }
 
     func scale(by factor: Float) { model.scale(by: factor) }

@@ -66,7 +66,7 @@ private final class Rig {
     /// The quantiles of the change over the horizon of an anchor, units.
     func forecast(_ anchor: Int) -> [Float] {
         _ = withUnsafePointer(to: front.moment) { state.forecast(anchor, $0, pool: pool, into: room) }
-        return (0..<6).map { room[$0] }
+        return (0..<ForecastLevels.spoken).map { room[$0] }
     }
 
     var bytes: [UInt8] { Array(pool.pointee.bytes) }
@@ -225,7 +225,7 @@ struct NetworkTests {
             for anchor in 0..<3 {
                 let quantiles = rig.forecast(anchor)
                 #expect(quantiles.allSatisfy { $0.isFinite }, "seed \(seed)")
-                for level in 1..<6 { #expect(quantiles[level] >= quantiles[level - 1], "seed \(seed)") }
+                for level in 1..<quantiles.count { #expect(quantiles[level] >= quantiles[level - 1], "seed \(seed)") }
             }
             #expect(rig.state.isSound, "seed \(seed)")
         }

@@ -8,7 +8,7 @@ struct Band: BitwiseCopyable {
     /// Mean absolute error, in units.
     private(set) var spread: Float = 0
     /// Quantiles of the error in spreads.
-    private var offsets: [6 of Float] = ForecastLevels.initial
+    private var offsets: [5 of Float] = InlineArray { ForecastLevels.initial[$0] }
     /// Forecasts judged so far.
     private(set) var judged: UInt32 = 0
 
@@ -26,7 +26,7 @@ struct Band: BitwiseCopyable {
         let spread = self.spread(guess: guess)
         let caution = judged >= 300 ? 1 : 1 + 3 / (1 + Float(judged))
         var last = -Float.greatestFiniteMagnitude
-        for level in 0..<ForecastLevels.count {
+        for level in 0..<ForecastLevels.spoken {
             last = max(last, point + spread * caution * offsets[level])
             out[level] = last
         }
@@ -41,7 +41,7 @@ struct Band: BitwiseCopyable {
         let levels = ForecastLevels.all
         let scaled = error / max(spread, 1e-6)
         let gain = max(2 / (count + 8), 0.025 * pace)
-        for level in 0..<ForecastLevels.count {
+        for level in 0..<ForecastLevels.spoken {
             offsets[level] += gain * (scaled > offsets[level] ? levels[level] : levels[level] - 1)
         }
         spread += max(1 / (count + 4), pace / 80) * (min(error.magnitude, 6 * spread) - spread)

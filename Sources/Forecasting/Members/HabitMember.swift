@@ -94,7 +94,7 @@ struct HabitMember: Member {
         guard count >= 24 else { return false }
         let inverse = 1 / m.pointee.unit
         let last = Float(count - 1)
-        for level in 0..<ForecastLevels.count {
+        for level in 0..<ForecastLevels.spoken {
             let place = min(max(ForecastLevels.all[level] * Float(count + 1) - 1, 0), last)
             let low = Int(place)
             let high = min(low &+ 1, Int(count) &- 1)

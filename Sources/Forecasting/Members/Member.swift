@@ -12,8 +12,8 @@ protocol Member: BitwiseCopyable {
     /// Reads a step, and learns from it.
     mutating func observe(_ m: UnsafePointer<Moment>, _ shared: UnsafeMutablePointer<SharedModels>)
 
-    /// Writes the quantiles of the change over an anchor's horizon, at `ForecastLevels`, ascending. `m` is that of the
-    /// last `observe`.
+    /// Writes the quantiles of the change over an anchor's horizon, ascending, at the `ForecastLevels.spoken` first
+    /// levels. `m` is that of the last `observe`.
     /// - Returns: false, with nothing written, while it has nothing to say.
     mutating func forecast(
         _ anchor: Int, _ m: UnsafePointer<Moment>, _ shared: UnsafeMutablePointer<SharedModels>,

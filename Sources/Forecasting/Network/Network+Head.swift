@@ -70,7 +70,8 @@ extension Network {
         return ([median - distances[1], median, p90, p95, p99, p99 + distances[5]], slope)
     }
 
-    /// Adds the gradient of the pinball loss at one horizon, summed over levels, to the sums.
+    /// Adds the gradient of the pinball loss at one horizon, summed over levels, to the sums. The level that is
+    /// the fitted tail's is learned too: through the layers that all levels share it moves the others.
     /// - Parameter slope: of the loss by the head's hidden layer; added to.
     /// - Returns: the loss.
     @inline(__always)

@@ -192,8 +192,8 @@ extension NetworkState {
 // MARK: Forecasting
 
 extension NetworkState {
-    /// Writes quantiles of the change from the base over the horizon of an anchor, in units, at `ForecastLevels`,
-    /// ascending. Nothing but the network's own reading of the step enters, so `m` is that of the last `observe`.
+    /// Writes quantiles of the change from the base over the horizon of an anchor, in units, ascending. Nothing but the
+    /// network's own reading of the step enters, so `m` is that of the last `observe`.
     /// - Returns: false, and nothing is written, if the anchor is none of the series.
     package mutating func forecast(
         _ anchor: Int, _ m: UnsafePointer<Moment>, pool: UnsafeMutablePointer<Network>,
@@ -206,7 +206,7 @@ extension NetworkState {
             ratio: spread(reference) / max(spread(anchor), 1e-30), steps: anchorSteps[anchor])
         let quantiles = pool.pointee.quantiles(hidden, features)
         let units = scale / clampedScale(m.pointee.unit)
-        for level in 0..<ForecastLevels.count { out[level] = clamped(quantiles[level] * units, 1e15) }
+        for level in 0..<ForecastLevels.spoken { out[level] = clamped(quantiles[level] * units, 1e15) }
         return true
     }
 
