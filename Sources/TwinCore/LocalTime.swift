@@ -18,8 +18,8 @@ package struct LocalTime: Sendable, Equatable, BitwiseCopyable {
         func day(in year: Int64) -> Int64 {
             let first = LocalTime.day(year: year, month: Int64(month))
             // 1970-01-01 was a Thursday.
-            let weekdayOfFirst = ((first &+ 4) % 7 &+ 7) % 7
-            let day = first &+ (Int64(weekday) &- weekdayOfFirst &+ 7) % 7 &+ 7 &* Int64(week &- 1)
+            let ahead = (Int64(weekday) &- first &- 4).flooredDivision(by: 7).remainder
+            let day = first &+ ahead &+ 7 &* Int64(week &- 1)
             let isLast = month == 12
             let next = LocalTime.day(year: isLast ? year &+ 1 : year, month: isLast ? 1 : Int64(month) &+ 1)
             return day >= next ? day &- 7 : day
@@ -59,33 +59,24 @@ package struct LocalTime: Sendable, Equatable, BitwiseCopyable {
 
     @inline(never)
     private func isDaylight(at milliseconds: Int64) -> Bool {
-        let seconds = Self.floored(milliseconds, 1_000)
-        let year = Self.year(of: Self.floored(seconds &+ Int64(standardSeconds), 86_400))
+        let seconds = milliseconds.flooredDivision(by: 1_000).quotient
+        let year = Self.year(of: (seconds &+ Int64(standardSeconds)).flooredDivision(by: 86_400).quotient)
         let on = begin.day(in: year) &* 86_400 &+ Int64(begin.seconds) &- Int64(standardSeconds)
         let off = end.day(in: year) &* 86_400 &+ Int64(end.seconds) &- Int64(daylightSeconds)
         return on < off ? seconds >= on && seconds < off : seconds >= on || seconds < off
     }
 
-    @inline(__always)
-    private static func floored(_ value: Int64, _ by: Int64) -> Int64 {
-        let quotient = value / by
-        return value % by < 0 ? quotient &- 1 : quotient
-    }
-
     /// Days since the epoch of the first of a month (H. Hinnant, "chrono-compatible low-level date algorithms", 2013).
     private static func day(year: Int64, month: Int64) -> Int64 {
         let year = month <= 2 ? year &- 1 : year
-        let era = floored(year, 400)
-        let yearOfEra = year &- era &* 400
+        let (era, yearOfEra) = year.flooredDivision(by: 400)
         let dayOfYear = (153 &* (month > 2 ? month &- 3 : month &+ 9) &+ 2) / 5
         return era &* 146_097 &+ yearOfEra &* 365 &+ yearOfEra / 4 &- yearOfEra / 100 &+ dayOfYear &- 719_468
     }
 
     /// The year of a day since the epoch (the same).
     private static func year(of day: Int64) -> Int64 {
-        let shifted = day &+ 719_468
-        let era = floored(shifted, 146_097)
-        let dayOfEra = shifted &- era &* 146_097
+        let (era, dayOfEra) = (day &+ 719_468).flooredDivision(by: 146_097)
         let yearOfEra = (dayOfEra &- dayOfEra / 1_460 &+ dayOfEra / 36_524 &- dayOfEra / 146_096) / 365
         let dayOfYear = dayOfEra &- (365 &* yearOfEra &+ yearOfEra / 4 &- yearOfEra / 100)
         // Years of this reckoning begin in March.

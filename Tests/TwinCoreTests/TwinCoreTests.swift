@@ -30,6 +30,17 @@ struct TwinCoreTests {
         #expect(Sequence(offset: 4, index: 0) < Sequence(offset: 4, index: 1))
     }
 
+    @Test("A division that rounds down leaves a remainder within the divisor, before the epoch too")
+    func flooredDivision() {
+        let day: Int64 = 86_400_000
+        for (value, quotient, remainder) in [
+            (0, 0, 0), (1, 0, 1), (day - 1, 0, day - 1), (day, 1, 0), (-1, -1, day - 1), (-day, -1, 0),
+            (-day - 1, -2, day - 1), (.min, -106_751_991_168, 60_424_192),
+        ] as [(Int64, Int64, Int64)] {
+            #expect(value.flooredDivision(by: day) == (quotient, remainder), "\(value)")
+        }
+    }
+
     @Test("Event time saturates where it would overflow")
     func saturation() {
         #expect(EventTime.distantFuture.advanced(byMilliseconds: 1) == .distantFuture)

@@ -1,3 +1,5 @@
+import TwinCore
+
 /// What a day looks like: per time of day the usual distance from the level, in up to 288 bins of 16 bits.
 ///
 /// Each visit of a bin folds the mean of what was seen there, with a gain that falls with the days seen and stays at a
@@ -39,8 +41,7 @@ struct DailyProfile: BitwiseCopyable {
 
     @inline(__always)
     private mutating func bin(at milliseconds: Int64) -> Int {
-        var time = milliseconds % Self.dayMilliseconds
-        if time < 0 { time += Self.dayMilliseconds }
+        let time = milliseconds.flooredDivision(by: Self.dayMilliseconds).remainder
         return Int(time &* Int64(binCount) / Self.dayMilliseconds)
     }
 

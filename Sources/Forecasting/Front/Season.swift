@@ -1,3 +1,5 @@
+import TwinCore
+
 /// A cycle beside the day: by its phase the usual distance from what is usual at that time of day, in up to 84 bins of
 /// 16 bits, and how much of that is worth believing. One is the week, in bins of two hours; another has the period that
 /// `PeriodFinder` found.
@@ -57,8 +59,7 @@ struct Season: BitwiseCopyable {
     /// Milliseconds into the cycle.
     @inline(__always)
     private func phase(_ milliseconds: Int64) -> Int64 {
-        let time = milliseconds % periodMilliseconds
-        return time < 0 ? time &+ periodMilliseconds : time
+        milliseconds.flooredDivision(by: periodMilliseconds).remainder
     }
 
     @inline(__always)

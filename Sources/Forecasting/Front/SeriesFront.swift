@@ -267,9 +267,7 @@ extension SeriesFront {
         for index in 0..<5 { m.inputs[index] = m.readings[index] }
         m.inputs[MomentInput.liveliness] = NetworkCode.log2(max(fastScale, 1e-20) / max(slowScale, 1e-20))
         m.inputs[MomentInput.fromUsual] = m.readings[Moment.Reading.fromUsual]
-        var time = local % 86_400_000
-        if time < 0 { time += 86_400_000 }
-        let turns = Float(time) / 86_400_000
+        let turns = Float(local.flooredDivision(by: 86_400_000).remainder) / 86_400_000
         m.inputs[MomentInput.timeOfDay] = Wave.sine(turns: turns)
         m.inputs[MomentInput.timeOfDay + 1] = Wave.cosine(turns: turns)
         m.inputs[MomentInput.timeOfDay + 2] = Wave.sine(turns: 2 * turns)

@@ -1,3 +1,5 @@
+import TwinCore
+
 /// How large errors regularly are at each time of day: a job that starts every night at three is no news.
 ///
 /// Per bin of the day (5 minutes, or a step where that is longer) the largest error of its last visit, and the size
@@ -59,8 +61,7 @@ struct DailySurprise: BitwiseCopyable {
 
     @inline(__always)
     private static func place(_ milliseconds: Int64, _ step: UInt32) -> (bin: Int, count: Int) {
-        var day = milliseconds % 86_400_000
-        if day < 0 { day += 86_400_000 }
+        let day = milliseconds.flooredDivision(by: 86_400_000).remainder
         let length = max(Int64(step), 300_000)
         let count = min(max(Int(86_400_000 / length), 1), binsMax)
         return (min(Int(day / length), count - 1), count)

@@ -1,3 +1,5 @@
+import TwinCore
+
 /// Whether jumps come at the same times of day: the day in 64 parts, those with a jump today and the day before, and
 /// how often the two agree, against how often they would by chance.
 struct JumpRecurrence: BitwiseCopyable {
@@ -17,8 +19,7 @@ struct JumpRecurrence: BitwiseCopyable {
 
     @inline(__always)
     mutating func pass(to milliseconds: Int64) {
-        var number = milliseconds / Self.partMilliseconds
-        if milliseconds < 0 { number &-= 1 }
+        let number = milliseconds.flooredDivision(by: Self.partMilliseconds).quotient
         part = UInt32(number & 63)
         let now = Int32(truncatingIfNeeded: number >> 6)
         if now != day { turn(now) }

@@ -1,3 +1,5 @@
+import TwinCore
+
 #if canImport(Glibc)
     import Glibc
 #endif
@@ -270,8 +272,7 @@ struct Reference: BitwiseCopyable {
 
     /// An intercept, the two values before, sine and cosine of four harmonics of the day.
     private func features(at milliseconds: Int64, _ last: Float, _ lastButOne: Float) -> Features {
-        var day = milliseconds % 86_400_000
-        if day < 0 { day += 86_400_000 }
+        let day = milliseconds.flooredDivision(by: 86_400_000).remainder
         let angle = Float(day) * (2 * Float.pi / 86_400_000)
         let s = sinf(angle)
         let c = cosf(angle)
