@@ -67,6 +67,9 @@ package struct SeriesView: Sendable {
     /// Quantile `q` (index into `QuantileLevels.all`) at horizon h.
     package func quantile(_ q: Int, _ h: Int) -> Float { number(ForecastNumbers.block(h) + 2 + q) }
 
+    /// Rare values that the highest quantile at horizon h rests on.
+    package func tailCount(_ h: Int) -> Float { number(ForecastNumbers.tailCount(h)) }
+
     /// What neighbours add to the mean at horizon h.
     package func influence(_ h: Int) -> Float { number(ForecastNumbers.influence(h, of: horizonCount)) }
 

@@ -137,6 +137,7 @@ extension SeriesView {
                 writer.member("q95", Float.nan)
                 writer.member("q99", Float.nan)
                 writer.member("q999", Float.nan)
+                writer.member("tailCount", Float.nan)
                 writer.member("influence", Float.nan)
                 writer.endObject()
             }
@@ -164,6 +165,7 @@ extension SeriesView {
             writer.member("q95", quantile(3, h))
             writer.member("q99", quantile(4, h))
             writer.member("q999", quantile(5, h))
+            writer.member("tailCount", tailCount(h))
             writer.member("influence", influence(h))
             writer.endObject()
         }

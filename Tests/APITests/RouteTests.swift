@@ -101,7 +101,18 @@ import Views
             guard case .string(let text) = JSONValue(then) else { throw JSONError(.unexpectedEnd, at: 0) }
             let past = try await ask(.get, "/v1/twins/web?at=\(text)").json()
             #expect(past["level"]?.number == 110)
-            #expect(past["metrics"]?.elements.first?["forecast"]?.elements.count == 4)
+            let before = past["metrics"]?.elements.first?["forecast"]?.elements
+            #expect(before?.count == 4)
+            #expect(before?.first?["tailCount"] == .null)
+        }
+    }
+
+    @Test func aForecastTellsOnHowManyRareValuesItRests() async throws {
+        try await shop().test { (ask) async throws in
+            let forecast = try await ask(.get, "/v1/twins/web/forecast").json()
+            #expect(forecast["horizons"]?.elements.map { $0["tailCount"]?.integer } == [40, 39, 38, 37, 36])
+            let twin = try await ask(.get, "/v1/twins/web").json()
+            #expect(twin["metrics"]?.elements.first?["forecast"]?.elements.first?["tailCount"]?.integer == 40)
         }
     }
 

@@ -143,7 +143,8 @@ struct TwinCommand: AsyncParsableCommand {
             let columns: [Printout.Column] = [
                 .init("IN") { $0["horizonSeconds"].span }, .init("MEAN", at: "mean"), .init("10 %", at: "q10"),
                 .init("50 %", at: "q50"), .init("90 %", at: "q90"), .init("95 %", at: "q95"),
-                .init("99 %", at: "q99"), .init("99.9 %", at: "q999"), .init("NEIGHBOURS ADD", at: "influence"),
+                .init("99 %", at: "q99"), .init("99.9 %", at: "q999"), .init("RARE SEEN", at: "tailCount"),
+                .init("NEIGHBOURS ADD", at: "influence"),
             ]
             return .page(
                 forecast, facts + Printout.section("Expected", forecast["horizons"]?.elements ?? [], columns))

@@ -102,6 +102,7 @@ enum SmallFleet {
             numbers[block] = seconds
             numbers[block + 1] = level + seconds / 60
             for q in 0..<QuantileLevels.count { numbers[block + 2 + q] = level + seconds / 60 + Float(q - 1) * 10 }
+            numbers[ForecastNumbers.tailCount(h)] = Float(40 - h)
             numbers[ForecastNumbers.influence(h, of: horizons.count)] = Float(h)
         }
     }
