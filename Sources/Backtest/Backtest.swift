@@ -163,6 +163,7 @@ extension Backtest {
             if !horizons.contains(seconds) { horizons.append(seconds) }
         }
         settings.horizonSeconds = horizons.sorted().map { Double($0) }
+        settings.clock = options.clock
         settings.resourcesMax = 1_000_000
         settings.seriesMax = 1_000_000
         settings.seriesPerResourceMax = 4_096

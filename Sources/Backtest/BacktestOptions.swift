@@ -1,5 +1,6 @@
 import Forecasting
 import StageKit
+import TwinCore
 
 /// What a backtest is asked to do: the options of `twinscale backtest`.
 package struct BacktestOptions: Sendable {
@@ -17,6 +18,8 @@ package struct BacktestOptions: Sendable {
     package var origins: String?
     /// Seconds, ascending, each once.
     package var horizons: [Int] = [300, 900, 1_800, 3_600]
+    /// The clock by which days and weeks are learned.
+    package var clock = LocalTime.utc
     /// Directory of the results; made if it is not there.
     package var outputDirectory: String
     package var limits = TelemetrySource.Limits()

@@ -1,6 +1,8 @@
 import ArgumentParser
 import Backtest
 import Glibc
+import Runtime
+import TwinCore
 
 /// `twinscale backtest`: the stages over recorded telemetry, without a broker.
 package struct BacktestCommand: ParsableCommand {
@@ -80,6 +82,12 @@ package struct BacktestCommand: ParsableCommand {
                 + "several traces. Without it one is written at every sample.", valueName: "file.csv"))
     var origins: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "The clock by which days and weeks are learned: an IANA name such as Europe/Berlin, or a rule such as "
+                + "CET-1CEST,M3.5.0,M10.5.0/3.", valueName: "zone"))
+    var timeZone = "UTC"
+
     @Option(help: ArgumentHelp("Directory of the results; made if it is not there.", valueName: "dir"))
     var out: String
 
@@ -97,9 +105,19 @@ package struct BacktestCommand: ParsableCommand {
         } catch {
             throw ValidationError("--horizons: \(error)")
         }
+        _ = try clock()
+    }
+
+    private func clock() throws(ValidationError) -> LocalTime {
+        do throws(TimeZoneError) {
+            return try LocalTime(zone: timeZone)
+        } catch {
+            throw ValidationError("--time-zone: \(error.text)")
+        }
     }
 
     package func run() throws {
+        let clock = try self.clock()
         do throws(BacktestError) {
             var options = BacktestOptions(telemetry: telemetry, outputDirectory: out)
             options.resources = resources
@@ -108,6 +126,7 @@ package struct BacktestCommand: ParsableCommand {
             options.policies = policies
             options.origins = origins
             options.horizons = try BacktestOptions.horizons(horizons)
+            options.clock = clock
             let bar = BacktestBar(isShown: progress ?? (isatty(2) == 1))
             defer { bar.clear() }
             let summary = try Backtest(options).run { bar.show($0) }

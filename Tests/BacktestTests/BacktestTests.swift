@@ -1,5 +1,6 @@
 import TestKit
 import Testing
+import TwinCore
 
 @testable import Backtest
 
@@ -118,6 +119,23 @@ struct BacktestTests {
         #expect(text.contains("weight in the ensemble: ") && text.hasPrefix("6 000 samples of "))
         for score in summary.accuracy { #expect(score.count > 5_000 && score.quantileLossRatio < 1) }
         #expect(try scratch.text("out/summary.json").hasPrefix("{\"telemetry\":{\"file\":\"t\",\"rows\":6000,"))
+    }
+
+    @Test("days are learned by the clock that is set, and turn with it")
+    func clock() throws {
+        let turn = 1_774_746_000  // 2026-03-29T01:00:00Z
+        let rows = SyntheticFleet(resources: 1, ticks: 900, start: turn - 600 * 300).rows
+        let telemetry = try scratch.write("t.csv", SyntheticFleet.csv(rows))
+        let rules = ["CET-1", "CET-1CEST,M3.5.0,M10.5.0/3"]
+        for (index, rule) in rules.enumerated() {
+            let clock = try #require(LocalTime(posix: rule))
+            try run(telemetry, to: "out-\(index)") { $0.clock = clock }
+        }
+        let forecasts = [try lines("out-0/forecasts.csv"), try lines("out-1/forecasts.csv")]
+        // The longest horizon reaches the turn first.
+        let first = zip(forecasts[0], forecasts[1]).first { $0 != $1 }
+        let issued = try #require(first?.0.split(separator: ",").first.flatMap { Int($0) })
+        #expect(issued >= turn - 3_600 && issued <= turn + 300, "\(issued)")
     }
 
     @Test("the same files give the same results byte for byte, plain or compressed, in order or grouped by resource")

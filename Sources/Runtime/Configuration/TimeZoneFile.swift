@@ -2,13 +2,11 @@ import Foundation
 import TwinCore
 
 /// Why a time zone could not be had.
-struct TimeZoneError: Error {
-    let text: String
+package struct TimeZoneError: Error {
+    package let text: String
 }
 
 extension LocalTime {
-    /// Where the IANA time zone database lies.
-    private static let directory = "/usr/share/zoneinfo"
     /// No file of the database is larger.
     private static let bytesMax = 1 << 20
 
@@ -17,7 +15,8 @@ extension LocalTime {
     /// What is known of the zone is the rule now in force, the last line of its file (RFC 8536, section 3.3). It
     /// becomes part of the stage's fingerprint, so that a machine with another rule does not go on with what was
     /// learned.
-    init(zone text: String) throws(TimeZoneError) {
+    /// - Parameter directory: where the IANA time zone database lies.
+    package init(zone text: String, directory: String = "/usr/share/zoneinfo") throws(TimeZoneError) {
         let zone = text.trimmingCharacters(in: .whitespaces)
         if zone == "UTC" || zone.isEmpty {
             self = .utc
@@ -34,12 +33,12 @@ extension LocalTime {
         guard isName, !zone.hasPrefix("/") else {
             throw TimeZoneError(text: "\"\(zone)\" is neither the name of a time zone nor a POSIX rule")
         }
-        let path = "\(Self.directory)/\(zone)"
+        let path = "\(directory)/\(zone)"
         guard let data = FileManager.default.contents(atPath: path), data.count <= Self.bytesMax else {
-            throw TimeZoneError(text: "no time zone \"\(zone)\" in \(Self.directory) (is tzdata installed?)")
+            throw TimeZoneError(text: "no time zone \"\(zone)\" in \(directory) (is tzdata installed?)")
         }
         guard data.starts(with: "TZif".utf8), data.last == UInt8(ascii: "\n"),
-            let line = data.dropLast().split(separator: UInt8(ascii: "\n")).last,
+            let line = data.dropLast().split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).last,
             let rule = LocalTime(posix: String(decoding: line, as: UTF8.self))
         else {
             throw TimeZoneError(text: "\(path) ends with no rule that is understood")
