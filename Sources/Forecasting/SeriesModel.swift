@@ -32,7 +32,8 @@ package struct SeriesModel: Forecaster {
 
     package init() {}
 
-    /// - Parameter kin: what series of its class have in common; any number.
+    /// - Parameter kin: what series of its class have in common; any number. Which classes share a place among
+    ///   `SharedModels` depends on it, so it must come from the inbox alone, as the number of a metric's name does.
     package init(kin: UInt32) { self.kin = kin }
 
     package var isSound: Bool {
