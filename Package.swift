@@ -113,7 +113,8 @@ let package = Package(
             "CLI",
             [
                 "TwinCore", "Messages", "StageKit", "Forecasting", "Topology", "TaskLoop", "Snapshots", "Worker",
-                "Simulation", "Kafka", "Runtime", "Backtest", "Views", logging, argumentParser, yams, httpClient, nio, nioHTTP1, nioSSL,
+                "Simulation", "Kafka", "Runtime", "Backtest", "Views", logging, argumentParser, yams, httpClient, nio,
+                nioHTTP1, nioSSL,
             ] + stages),
 
         // What operators see: views folded from the topics, served over HTTP.
