@@ -120,6 +120,7 @@ package final class SnapshotWriter: Sendable {
 
     /// The thread.
     private static func run(_ store: any SnapshotStore, _ state: Monitor<State>) {
+        yieldToOthers()
         while true {
             let next = state.withLock(when: { !$0.pending.isEmpty || $0.isStopping }) { state -> SnapshotJob? in
                 guard !state.pending.isEmpty else {

@@ -328,9 +328,13 @@ package final class Worker<World: WorkerWorld> {
         for start in offsets {
             guard let logic = task(start.partition) else { continue }
             let id = factory.id(start.partition)
+            // A page is touched once here: of a large task there are tens of thousands, and none is in a cache.
             let sections = logic.freeze().sections.map { section in
-                SnapshotSection(
-                    tag: section.tag, chunks: [section.bytes] + section.pages.map { $0 as any SnapshotChunk })
+                var chunks: [any SnapshotChunk] = []
+                chunks.reserveCapacity(1 + section.pages.count)
+                chunks.append(section.bytes)
+                for page in section.pages { chunks.append(page) }
+                return SnapshotSection(tag: section.tag, chunks: chunks)
             }
             world.submit(
                 SnapshotJob(
