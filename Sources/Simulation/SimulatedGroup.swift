@@ -20,6 +20,9 @@ package final class SimulatedGroup {
     package enum Event: Equatable {
         case assigned([TopicPartition])
         case revoked([TopicPartition], lost: Bool)
+
+        /// Whether it asks the member to let go.
+        var isRevocation: Bool { if case .revoked = self { true } else { false } }
     }
 
     let partitions: [TopicPartition]
@@ -92,8 +95,11 @@ package final class SimulatedGroup {
     /// The member has let go of what was revoked.
     package func released(_ id: Int) {
         guard let index = index(id) else { return }
-        members[index].owned = []
         members[index].believed = []
+        // An answer to what it heard before it was given up. That it was given up it has yet to hear; what it is dealt
+        // before it has answered that as well, it would let go of again.
+        guard !members[index].events.contains(where: \.isRevocation) else { return }
+        members[index].owned = []
         members[index].mustRelease = false
         dealIfReady()
     }
