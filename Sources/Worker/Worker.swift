@@ -249,7 +249,12 @@ package final class Worker<World: WorkerWorld> {
         var facts = RecoveryFacts(
             committed: committed, logStart: bounds.start, logEnd: bounds.end, incarnation: factory.incarnation,
             fingerprint: factory.fingerprint, rebuildFromStart: factory.rebuildFromStart)
-        if committed == nil && choice == nil { facts.committedBefore = try committedBefore(partition) }
+        // A state that was built anew is not the same and says other things than the former incarnation did, so it is
+        // silent up to where that one had committed, even if its own commits are lost. A state that has folded all goes
+        // on from its own commit: the former one may have committed since what was refused.
+        if choice == nil, committed == nil || factory.rebuildFromStart {
+            facts.committedBefore = try committedBefore(partition)
+        }
         let snapshot = choice.map {
             SnapshotFacts(offset: $0.header.identity.offset, fingerprint: $0.header.identity.fingerprint)
         }

@@ -1,0 +1,99 @@
+import Messages
+import Snapshots
+import StageKit
+import TaskLoop
+import Testing
+import TwinCore
+import Worker
+
+/// A task that notes which records it may speak about.
+private final class Listener: TaskLogic {
+    let emitter: Emitter
+    let upstream: Senders? = nil
+    let watermark: EventTime? = nil
+    let stageCounters: [StageCounter] = []
+    private(set) var firstFolded: Int64?
+    private(set) var firstSpoken: Int64?
+
+    init(_ task: TaskID) {
+        emitter = Emitter(
+            task: task, incarnation: 2, layout: TopicLayout(partitions: 1), outputs: [.forecasts],
+            names: NameTable(namesMax: 10))
+    }
+
+    func receive(_ record: InboxRecord, muted: Bool) {
+        firstFolded = firstFolded ?? record.offset
+        if !muted { firstSpoken = firstSpoken ?? record.offset }
+    }
+
+    func freeze() -> StateWriter { StateWriter() }
+}
+
+/// A log that ends at 30, where two incarnations have committed.
+private final class TwoGroups: WorkerWorld {
+    let nowMilliseconds: Int64 = 0
+    let wallClock: EventTime? = nil
+    let snapshots: any SnapshotStore
+    let commits: [UInt64: Int64]
+    let start: Int64
+    private var position: Int64?
+    private var hasJoined = false
+
+    init(commits: [UInt64: Int64], start: Int64) throws {
+        self.commits = commits
+        self.start = start
+        snapshots = try DirectorySnapshotStore(root: "/", namespace: "none", files: MemoryFileSystem())
+    }
+
+    func poll(timeoutMilliseconds: Int64, _ body: (PollEvent) -> Bool) {
+        if !hasJoined {
+            hasJoined = true
+            _ = body(.assigned([TakeOverTests.partition]))
+        }
+        guard let next = position, next < 30 else { return }
+        position = next + 1
+        _ = body(.record(TakeOverTests.partition, InboxRecord(offset: next, key: nil, value: nil)))
+    }
+
+    func rest(milliseconds: Int64) {}
+    func committed(_ partition: TopicPartition, incarnation: UInt64) -> Int64? { commits[incarnation] }
+    func bounds(_ partition: TopicPartition) -> LogBounds { LogBounds(start: start, end: 30) }
+    func assign(_ starts: [StartOffset]) { position = starts.first?.offset }
+    func release(_ partitions: [TopicPartition]) {}
+    func produce(_ records: borrowing Outbox) {}
+    func flush(timeoutMilliseconds: Int64) {}
+    func commit(_ offsets: [StartOffset], timeoutMilliseconds: Int64) {}
+    func rebuildProducer(afterMilliseconds: Int64) {}
+    func submit(_ job: SnapshotJob) {}
+    func note(_ event: WorkerEvent) {}
+}
+
+@Suite("A second incarnation")
+struct TakeOverTests {
+    fileprivate static let partition = TopicPartition(.observations, 0)
+
+    private func listen(_ commits: [UInt64: Int64], start: Int64 = 0, rebuilds: Bool) throws -> Listener? {
+        let factory = TaskFactory(stage: .twinUpdater, incarnation: 2, fingerprint: 1, rebuildFromStart: rebuilds) {
+            task, _ in Listener(task)
+        }
+        let world = try TwoGroups(commits: commits, start: start)
+        let worker = Worker(settings: LoopSettings(), factory: factory, world: world)
+        for _ in 0..<100 { _ = worker.step() }
+        return worker.runningTasks.first?.logic as? Listener
+    }
+
+    @Test("What was built anew is silent up to where the first had committed, whatever became of its own commits")
+    func rebuilt() throws {
+        for commits: [UInt64: Int64] in [[1: 20], [1: 20, 2: 5], [1: 20, 2: 10], [1: 20, 2: 20]] {
+            let task = try listen(commits, start: 5, rebuilds: true)
+            #expect(task?.firstFolded == 5 && task?.firstSpoken == 20, "\(commits)")
+        }
+        #expect(try listen([1: 20, 2: 25], start: 5, rebuilds: true)?.firstSpoken == 25)
+    }
+
+    @Test("One that has folded all goes on from its own commit: what the first committed later was refused")
+    func folded() throws {
+        #expect(try listen([1: 20], rebuilds: false)?.firstSpoken == 20)
+        #expect(try listen([1: 20, 2: 10], rebuilds: false)?.firstSpoken == 10)
+    }
+}
