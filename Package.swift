@@ -157,9 +157,8 @@ let package = Package(
         tests(
             "Simulation",
             [
-                "Simulation", "Normalization", "Worker", "Topology", "StageKit", "Messages", "TaskLoop", "Snapshots",
-                "TwinCore",
-            ]),
+                "Simulation", "Worker", "Topology", "StageKit", "Messages", "TaskLoop", "Snapshots", "TwinCore",
+            ] + stages),
         tests("Kafka", ["Kafka", "TwinCore"]),
         tests(
             "Runtime",

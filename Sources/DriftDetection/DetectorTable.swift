@@ -26,8 +26,9 @@ struct DetectorTable: ~Copyable {
         kswin = PagedTable(cellsMax: most)
     }
 
-    /// A detector for the next series.
-    mutating func append() {
+    /// A detector for the series at this slot, which is the next one or one that was forgotten.
+    mutating func add(_ slot: Int) {
+        guard slot == count else { return forget(slot) }
         switch kind {
         case .cusum: _ = cusum.append(CusumFamily())
         case .pageHinkley: _ = pageHinkley.append(PageHinkley())
@@ -35,6 +36,8 @@ struct DetectorTable: ~Copyable {
         case .kswin: _ = kswin.append(Kswin())
         }
     }
+
+    private var count: Int { max(max(cusum.count, pageHinkley.count), max(adwin.count, kswin.count)) }
 
     @inline(__always)
     mutating func update(_ slot: Int, _ residual: Float) -> DriftVerdict {
@@ -85,7 +88,7 @@ struct DetectorTable: ~Copyable {
         case .adwin: try adwin.restore(tag: Self.tag, from: reader)
         case .kswin: try kswin.restore(tag: Self.tag, from: reader)
         }
-        guard max(cusum.count, max(pageHinkley.count, max(adwin.count, kswin.count))) == count else {
+        guard self.count == count else {
             throw .invalid("drift: series without a detector")
         }
         for slot in 0..<adwin.count where !adwin.read(slot).pointee.isSound {

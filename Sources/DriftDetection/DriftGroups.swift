@@ -37,6 +37,15 @@ struct LocalityCell: BitwiseCopyable {
 
     init(name: NameNumber) { self.name = name }
 
+    /// What stands in a free cell; localities may be without a name, but not of so many resources.
+    static var free: LocalityCell {
+        var cell = LocalityCell(name: 0)
+        cell.resources = .max
+        return cell
+    }
+
+    var isFree: Bool { resources == .max }
+
     /// Takes a drift into the window.
     /// - Parameter isFirst: of its resource in this window.
     mutating func take(_ report: DriftStage.Report, isFirst: Bool) {

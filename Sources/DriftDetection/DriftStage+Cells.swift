@@ -28,15 +28,27 @@ extension DriftStage {
         let cell = resources.write(slot)
         if cell.pointee.isCounted != 0 {
             guard cell.pointee.locality != locality else { return }
-            if let old = localityIndex.find(cell.pointee.locality, 1) {
-                localities.write(old).pointee.resources &-= 1
-            }
             cell.pointee.isCounted = 0
+            leaveLocality(cell.pointee.locality)
         }
         cell.pointee.locality = locality
         guard let new = localitySlot(locality) else { return }
         localities.write(new).pointee.resources &+= 1
         cell.pointee.isCounted = 1
+    }
+
+    private mutating func leaveLocality(_ locality: NameNumber) {
+        guard let slot = localityIndex.find(locality, 1) else { return }
+        localities.write(slot).pointee.resources &-= 1
+        freeIfEmpty(slot)
+    }
+
+    /// Forgets a locality in which nothing is known and nothing drifted of late.
+    mutating func freeIfEmpty(_ slot: Int) {
+        let cell = localities.read(slot).pointee
+        guard cell.resources == 0, cell.opened == .max else { return }
+        localityIndex.remove(cell.name, 1)
+        localities.free(slot, leaving: .free)
     }
 
     /// A hash of the tag `version` in `{"tags": {…}}`, never 0; nil if there is none.
@@ -59,17 +71,34 @@ extension DriftStage {
     /// The resource lives elsewhere now: if it ever comes back it is watched anew.
     mutating func receiveGone(_ entry: Entry) {
         guard let slot = resourceIndex.find(entry.resource, 1) else { return }
-        let resource = resources.write(slot)
-        if resource.pointee.isCounted != 0, let place = localityIndex.find(resource.pointee.locality, 1) {
-            localities.write(place).pointee.resources &-= 1
-        }
-        resource.pointee.isCounted = 0
-        var next = resource.pointee.firstSeries
+        let resource = resources.read(slot).pointee
+        if resource.isCounted != 0 { leaveLocality(resource.locality) }
+        var next = resource.firstSeries
         while next != 0 {
-            let cell = series.write(Int(next) &- 1)
-            cell.pointee.forget()
-            detectors.forget(Int(next) &- 1)
-            next = cell.pointee.nextOfResource
+            let place = Int(next) &- 1
+            next = series.read(place).pointee.nextOfResource
+            seriesIndex.remove(entry.resource, series.read(place).pointee.metric)
+            series.free(place, leaving: SeriesCell(resource: 0, metric: 0))
+            detectors.forget(place)
+        }
+        resourceIndex.remove(entry.resource, 1)
+        resources.free(slot, leaving: DriftResourceCell(resource: 0))
+    }
+
+    package func mark(_ names: inout NameMarks) {
+        for slot in 0..<resources.count {
+            let cell = resources.read(slot)
+            names.mark(cell.pointee.resource)
+            names.mark(cell.pointee.locality)
+            for index in 0..<DriftResourceCell.neighboursMax { names.mark(cell.pointee.neighbours[index]) }
+        }
+        for slot in 0..<series.count { names.mark(series.read(slot).pointee.metric) }
+        for slot in 0..<localities.count {
+            let cell = localities.read(slot)
+            names.mark(cell.pointee.name)
+            names.mark(cell.pointee.resource)
+            names.mark(cell.pointee.metric)
+            for index in 0..<4 { names.mark(cell.pointee.examples[index]) }
         }
     }
 
@@ -99,7 +128,7 @@ extension DriftStage {
         var cell = SeriesCell(resource: resource, metric: metric)
         cell.nextOfResource = resources.read(owner).pointee.firstSeries
         guard let slot = series.append(cell) else { return nil }
-        detectors.append()
+        detectors.add(slot)
         resources.write(owner).pointee.firstSeries = UInt32(slot + 1)
         seriesIndex.insert(resource, metric, slot)
         return slot

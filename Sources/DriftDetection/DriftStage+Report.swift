@@ -246,6 +246,7 @@ extension DriftStage {
             }
             let cell = localities.read(place).pointee
             localities.write(place).pointee.close()
+            freeIfEmpty(place)
             let needed = max(Double(settings.groupResourcesMin), settings.groupShareMin * Double(cell.resources))
             let isOfLocality = Double(cell.drifted) >= needed
             let isOfEdges = !isOfLocality && Int64(cell.linked) >= Int64(settings.groupResourcesMin)

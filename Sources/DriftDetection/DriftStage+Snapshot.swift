@@ -22,10 +22,10 @@ extension DriftStage {
     }
 
     package mutating func restore(from reader: StateReader) throws(StateError) {
-        try series.restore(tag: Self.seriesTag, from: reader)
+        try series.restore(tag: Self.seriesTag, from: reader) { $0.pointee.metric == 0 }
         try detectors.restore(from: reader, count: series.count)
-        try resources.restore(tag: Self.resourcesTag, from: reader)
-        try localities.restore(tag: Self.localitiesTag, from: reader)
+        try resources.restore(tag: Self.resourcesTag, from: reader) { $0.pointee.resource == 0 }
+        try localities.restore(tag: Self.localitiesTag, from: reader) { $0.pointee.isFree }
         var decoder = try reader.decoder(tag: Self.budgetTag)
         let tokens = try decoder.readDouble()
         guard tokens >= 0, tokens.isFinite else { throw .invalid("drift: impossible retrain budget") }
@@ -40,7 +40,7 @@ extension DriftStage {
         alarms.bar = bar
         alarms.reached = EventTime(milliseconds: try decoder.readInt64())
         try indexLocalities()
-        for slot in 0..<resources.count {
+        for slot in 0..<resources.count where resources.read(slot).pointee.resource != 0 {
             let cell = resources.read(slot).pointee
             guard isName(cell.resource), cell.locality == 0 || isName(cell.locality),
                 resourceIndex.find(cell.resource, 1) == nil
@@ -48,7 +48,7 @@ extension DriftStage {
             try checkNeighbours(cell)
             resourceIndex.insert(cell.resource, 1, slot)
         }
-        for slot in 0..<series.count {
+        for slot in 0..<series.count where series.read(slot).pointee.metric != 0 {
             let cell = series.read(slot).pointee
             guard isName(cell.resource), isName(cell.metric), seriesIndex.find(cell.resource, cell.metric) == nil
             else { throw .invalid("drift: a series without a name of its own") }
@@ -58,7 +58,7 @@ extension DriftStage {
     }
 
     private mutating func indexLocalities() throws(StateError) {
-        for slot in 0..<localities.count {
+        for slot in 0..<localities.count where !localities.read(slot).pointee.isFree {
             let cell = localities.read(slot).pointee
             guard cell.name == 0 || isName(cell.name), localityIndex.find(cell.name, 1) == nil else {
                 throw .invalid("drift: a locality without a name of its own")
@@ -88,22 +88,24 @@ extension DriftStage {
 
     private func isName(_ name: NameNumber) -> Bool { name > 0 && Int(name) <= names.count }
 
-    /// Each series stands in its resource's chain; chains only lead to older series, so they end.
+    /// Each series stands in its resource's chain, and once, as no chain is longer than there are series.
     private func checkChains() throws(StateError) {
         var chained = 0
         for slot in 0..<resources.count {
             let resource = resources.read(slot).pointee
             var next = resource.firstSeries
-            var before = UInt32(truncatingIfNeeded: series.count) &+ 1
             while next != 0 {
-                guard next < before else { throw .invalid("drift: a chain of series that does not end") }
+                guard chained < series.liveCount, Int(next) <= series.count else {
+                    throw .invalid("drift: a chain of series that does not end")
+                }
                 let cell = series.read(Int(next) - 1).pointee
-                guard cell.resource == resource.resource else { throw .invalid("drift: a chain of foreign series") }
+                guard cell.metric != 0, cell.resource == resource.resource else {
+                    throw .invalid("drift: a chain of foreign series")
+                }
                 chained += 1
-                before = next
                 next = cell.nextOfResource
             }
         }
-        guard chained == series.count else { throw .invalid("drift: series outside every chain") }
+        guard chained == series.liveCount else { throw .invalid("drift: series outside every chain") }
     }
 }

@@ -172,7 +172,7 @@ package struct DriftStage: Stage, ~Copyable {
         return false
     }
 
-    package var counters: [StageCounter] { counts.all(series: series.count) }
+    package var counters: [StageCounter] { counts.all(series: series.liveCount) }
 }
 
 /// What a task counts.

@@ -8,6 +8,7 @@ struct CallCell: BitwiseCopyable {
     var seconds: Double
     /// Event time, milliseconds.
     var time: Int64
+    /// 0 marks a free cell.
     var source: NameID
     var target: NameID
 }
@@ -49,11 +50,29 @@ struct CallTotals: ~Copyable {
             spanSeconds: Double(now.time - last.time) / 1_000)
     }
 
+    /// Forgets the pairs whose last totals are older than a moment.
+    mutating func forget(before moment: Int64) {
+        let empty = CallCell(count: 0, seconds: 0, time: 0, source: 0, target: 0)
+        for slot in 0..<cells.count where cells.read(slot).pointee.source != 0 {
+            let cell = cells.read(slot).pointee
+            guard cell.time < moment else { continue }
+            index.remove(cell.source, cell.target)
+            cells.free(slot, leaving: empty)
+        }
+    }
+
+    func mark(_ names: inout NameMarks) {
+        for slot in 0..<cells.count {
+            names.mark(cells.read(slot).pointee.source)
+            names.mark(cells.read(slot).pointee.target)
+        }
+    }
+
     mutating func freeze(into writer: inout StateWriter) { cells.freeze(tag: Self.tag, into: &writer) }
 
     mutating func restore(from reader: StateReader, names: NameTable) throws(StateError) {
-        try cells.restore(tag: Self.tag, from: reader)
-        for slot in 0..<cells.count {
+        try cells.restore(tag: Self.tag, from: reader) { $0.pointee.source == 0 }
+        for slot in 0..<cells.count where cells.read(slot).pointee.source != 0 {
             let (source, target) = (cells.read(slot).pointee.source, cells.read(slot).pointee.target)
             guard source > 0, target > 0, Int(source) <= names.count, Int(target) <= names.count,
                 index.find(source, target) == nil

@@ -15,6 +15,7 @@ struct DirectoryCell: BitwiseCopyable {
     var tagsCanonical: UInt64
     /// Event time (milliseconds) as of which this is known; older records do not change it back.
     var since: Int64
+    /// 0 marks a free cell.
     var resource: NameID
     /// 0 while it is not known.
     var locality: NameID
@@ -40,6 +41,10 @@ struct DirectoryCell: BitwiseCopyable {
         dueSeconds = 0
         tags = .init(repeating: 0)
     }
+
+    /// The latest moment at which it is certain that something was heard of it; `.min` if there is none. What is said
+    /// again when due was heard since it was said last.
+    var heard: Int64 { max(since, dueSeconds == 0 ? .min : Int64(dueSeconds) * 1_000) }
 
     mutating func keep(tags bytes: [UInt8]) {
         tags = .init(repeating: 0)
@@ -70,7 +75,7 @@ struct Directory: ~Copyable {
 
     init(resourcesMax: Int) { cells = PagedTable(cellsMax: max(resourcesMax, 0)) }
 
-    var count: Int { cells.count }
+    var count: Int { cells.liveCount }
 
     @inline(__always)
     func find(_ resource: NameID) -> Int? {
@@ -102,13 +107,33 @@ struct Directory: ~Copyable {
         slots[Int(resource)] = UInt32(slot + 1)
     }
 
+    /// Forgets the resources that nothing was heard of since a moment. What is known of no moment ages from `now` on.
+    mutating func forget(before moment: Int64, now: Int64) {
+        for slot in 0..<cells.count where cells.read(slot).pointee.resource != 0 {
+            let cell = cells.read(slot).pointee
+            let heard = cell.heard
+            if heard == .min { cells.write(slot).pointee.since = now }
+            guard heard != .min, heard < moment else { continue }
+            slots[Int(cell.resource)] = 0
+            cells.free(slot, leaving: DirectoryCell(resource: 0))
+        }
+    }
+
+    func mark(_ names: inout NameMarks) {
+        for slot in 0..<cells.count {
+            names.mark(cells.read(slot).pointee.resource)
+            names.mark(cells.read(slot).pointee.locality)
+            names.mark(cells.read(slot).pointee.resourceClass)
+        }
+    }
+
     private static let tag = sectionTag("ndir")
 
     mutating func freeze(into writer: inout StateWriter) { cells.freeze(tag: Self.tag, into: &writer) }
 
     mutating func restore(from reader: StateReader, names: NameTable, partitions: Int32) throws(StateError) {
-        try cells.restore(tag: Self.tag, from: reader)
-        for slot in 0..<cells.count {
+        try cells.restore(tag: Self.tag, from: reader) { $0.pointee.resource == 0 }
+        for slot in 0..<cells.count where cells.read(slot).pointee.resource != 0 {
             let cell = cells.read(slot)
             let name = cell.pointee.resource
             guard name > 0, Int(name) <= names.count, Int(cell.pointee.locality) <= names.count,

@@ -40,6 +40,12 @@ struct MetricMemos: ~Copyable {
         return digest.value
     }
 
+    /// Names mean something else from now on.
+    mutating func forgetAll() {
+        memos.removeAll(keepingCapacity: true)
+        indices.removeAll(keepingCapacity: true)
+    }
+
     /// What to do with a value of this metric in this unit.
     @inline(__always)
     mutating func find(_ metric: NameID, name: UnsafeRawBufferPointer, unit: UnsafeRawBufferPointer) -> MetricMemo {

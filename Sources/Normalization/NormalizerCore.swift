@@ -94,6 +94,24 @@ struct NormalizerCore: ~Copyable {
         deletePolicy(key, record, into: out)
     }
 
+    /// Forgets what nothing was heard of for long, and the names that nothing refers to any more.
+    mutating func forget(into out: Emitter) {
+        let now = clock.largest
+        let lifeSeconds = min(max(settings.expireSeconds, 3_600), 1_000_000_000)
+        let moment = now.advanced(byMilliseconds: -lifeSeconds * 1_000).milliseconds
+        directory.forget(before: moment, now: now.milliseconds)
+        callTotals.forget(before: moment)
+        guard names.isCrowded else { return }
+        // Open frames know names by their numbers, so they are closed before a number can mean another name.
+        out.cutAll()
+        names.keep { marks in
+            directory.mark(&marks)
+            callTotals.mark(&marks)
+        }
+        memos.forgetAll()
+        unknownUnitSeries = PairIndex()
+    }
+
     mutating func freeze(into writer: inout StateWriter) {
         clock.freeze(into: &writer)
         directory.freeze(into: &writer)
@@ -171,6 +189,9 @@ extension NormalizerCore {
         return .partition(directory.read(slot).pointee.partition)
     }
 
+    /// How often it is noted that something was heard of a resource, milliseconds.
+    private static let day: Int64 = 86_400_000
+
     /// Where a resource lives whose locality nobody knows.
     func fallback(_ resource: NameID) -> Int32 {
         TwinCore.partition(of: names.bytes(of: resource), among: partitions)
@@ -184,10 +205,21 @@ extension NormalizerCore {
         let partition = rules.partition(of: locality)
         if let slot {
             let cell = directory.read(slot)
-            if cell.pointee.since > time.milliseconds || names.bytes(of: cell.pointee.locality).equals(locality) {
-                return .partition(partition)
+            guard names.bytes(of: cell.pointee.locality).equals(locality) else {
+                return cell.pointee.since > time.milliseconds
+                    ? .partition(partition) : move(resource, slot, to: locality, partition, time)
             }
+            let now = since(time)
+            if now > 0, now &- Self.day > cell.pointee.heard { directory.write(slot).pointee.since = now }
+            return .partition(partition)
         }
+        return move(resource, slot, to: locality, partition, time)
+    }
+
+    /// Remembers where a resource lives from now on.
+    private mutating func move(
+        _ resource: NameID, _ slot: Int?, to locality: UnsafeRawBufferPointer, _ partition: Int32, _ time: EventTime
+    ) -> Route {
         guard let name = names.intern(locality) else {
             counters.namesRefused &+= 1
             return .partition(partition)

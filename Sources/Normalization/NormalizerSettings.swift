@@ -52,6 +52,9 @@ package struct NormalizerSettings: Sendable {
     package var resourcesMax = 250_000
     /// What is known of a resource is said again after so much event time, as inboxes are trimmed by their retention.
     package var restateSeconds: Int64 = 21_600
+    /// A resource, or a pair that calls, of which nothing was heard for so long is forgotten; 8 days of event time:
+    /// longer than a twin is kept, so that nothing that its partition would still know is sent to another.
+    package var expireSeconds: Int64 = 691_200
     /// Dead letters written for one record; the rest is summed up in one more.
     package var deadLettersPerRecordMax = 100
     /// Series whose unknown unit is counted by series.
@@ -97,6 +100,7 @@ package struct NormalizerSettings: Sendable {
         for bound in [
             latenessSecondsMax, futureSecondsMax, Int64(recordBytesMax), Int64(policyBytesMax), Int64(resourcesMax),
             Int64(deadLettersPerRecordMax), Int64(callPairsMax), restateSeconds,
+            expireSeconds,
         ] { digest.combine(UInt64(bitPattern: bound)) }
         digest.combine(jumpConfirmations)
         digest.combine(collectdStoresRates ? 1 : 0)

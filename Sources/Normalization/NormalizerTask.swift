@@ -22,7 +22,7 @@ import TwinCore
 /// hashes to keeps it. `gone` tells that one that the resource lives elsewhere, and the one that a resource leaves.
 package final class NormalizerTask: TaskLogic {
     /// Raised with every change of logic that changes outputs.
-    package static let logicVersion: UInt32 = 2
+    package static let logicVersion: UInt32 = 3
 
     package let emitter: Emitter
     private let task: TaskID
@@ -32,6 +32,9 @@ package final class NormalizerTask: TaskLogic {
     /// The heartbeat that was sent last, and how many like it were held back since.
     private var lastHeartbeat: Heartbeat?
     private var heartbeatsSkipped = 0
+
+    /// What is not needed any more is looked for at these boundaries of event time, milliseconds.
+    private static let forgetMilliseconds: Int64 = 3_600_000
 
     private static let namesTag = sectionTag("name")
     private static let inboxTag = sectionTag("ninb")
@@ -66,7 +69,9 @@ package final class NormalizerTask: TaskLogic {
 
     package func receive(_ record: InboxRecord, muted: Bool) throws(TaskFault) {
         emitter.begin(inputOffset: record.offset, muted: muted)
+        let before = core.clock.largest.milliseconds / Self.forgetMilliseconds
         core.receive(record, into: emitter)
+        if core.clock.largest.milliseconds / Self.forgetMilliseconds > before { core.forget(into: emitter) }
     }
 
     package var isSourceOfTime: Bool { true }

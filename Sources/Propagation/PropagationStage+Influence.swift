@@ -122,7 +122,7 @@ extension PropagationStage {
 
     /// How long an edge has not been seen, milliseconds; 0 before the task knows the time.
     @inline(__always)
-    private func age(_ edge: UnsafePointer<EdgeCell>) -> Int64 {
+    func age(_ edge: UnsafePointer<EdgeCell>) -> Int64 {
         clock == .distantPast ? 0 : clock.milliseconds(since: EventTime(milliseconds: edge.pointee.seen))
     }
 
@@ -179,19 +179,12 @@ extension PropagationStage {
         cell.pointee.sentLevel = cell.pointee.past.newest
         cell.pointee.version[0] = max(cell.pointee.version[0], time.milliseconds)
         cell.pointee.expiry[0] = max(cell.pointee.expiry[0], scratch.expiries[0])
-        scratch.sending &+= 1
-        var next = cell.pointee.firstOut
-        while next != 0 {
-            let edge = edges.read(Int(next) &- 1).pointee
-            next = edge.nextOut
-            guard isForeign(edge.partition), scratch.reached[Int(edge.partition)] != scratch.sending else { continue }
-            scratch.reached[Int(edge.partition)] = scratch.sending
-            send(slot, hop: 0, to: Int(edge.target), partition: edge.partition, into: out)
-        }
+        tellNeighbours(slot, hop: 0, onlyAbroad: true, into: out)
     }
 
-    /// Puts the targets that live here to the next level, and sends one entry to each partition where others live.
-    mutating func tellNeighbours(_ slot: Int, hop: Int, into out: Emitter) {
+    /// Puts the targets that live here to the next level, unless they know, and sends one entry to each partition where
+    /// others live.
+    mutating func tellNeighbours(_ slot: Int, hop: Int, onlyAbroad: Bool = false, into out: Emitter) {
         guard hop < hopsMax else { return }
         scratch.sending &+= 1
         let isHere = nodes.read(slot).pointee.isHere == 1
@@ -200,7 +193,7 @@ extension PropagationStage {
             let edge = edges.read(Int(next) &- 1).pointee
             next = edge.nextOut
             if nodes.read(Int(edge.target)).pointee.isHere == 1 {
-                enqueue(Int(edge.target), level: hop &+ 1)
+                if !onlyAbroad { enqueue(Int(edge.target), level: hop &+ 1) }
             } else if isHere, isForeign(edge.partition), scratch.reached[Int(edge.partition)] != scratch.sending {
                 scratch.reached[Int(edge.partition)] = scratch.sending
                 send(slot, hop: hop, to: Int(edge.target), partition: edge.partition, into: out)

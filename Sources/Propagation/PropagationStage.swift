@@ -55,6 +55,8 @@ package struct PropagationStage: Stage, ~Copyable {
     var forecasts: PagedTable<ForecastCell>
     var localities: PagedTable<LocalityCell>
     var localityIndex = PairIndex()
+    /// What nothing keeps is freed at these boundaries of event time, milliseconds.
+    static let sweepMilliseconds: Int64 = 3_600_000
     /// The watermark: what ages is compared with it.
     var clock = EventTime.distantPast
     var counts = PropagationCounts()
@@ -86,7 +88,11 @@ package struct PropagationStage: Stage, ~Copyable {
         }
     }
 
-    package mutating func advance(to watermark: EventTime, into out: Emitter) { clock = max(clock, watermark) }
+    package mutating func advance(to watermark: EventTime, into out: Emitter) {
+        let isDue = watermark.milliseconds / Self.sweepMilliseconds > clock.milliseconds / Self.sweepMilliseconds
+        clock = max(clock, watermark)
+        if isDue { sweep() }
+    }
 
     private mutating func receiveForecast(_ entry: Entry, into out: Emitter) {
         guard entry.resource != 0, entry.object != 0,
@@ -239,8 +245,10 @@ package struct PropagationStage: Stage, ~Copyable {
         }
         let cell = nodes.write(slot)
         cell.pointee.isHere = 0
+        cell.pointee.locality = 0
         cell.pointee.metric = 0
         cell.pointee.rank = 0
+        cell.pointee.asleepSince = .max
         // What was withdrawn within ε is gone as well.
         for hop in 0..<NodeCell.hopsLimit { cell.pointee.published[hop] = SIMD8() }
         cell.pointee.active = 0
@@ -251,7 +259,7 @@ package struct PropagationStage: Stage, ~Copyable {
 
     package var counters: [StageCounter] {
         [
-            StageCounter("resources", UInt64(nodes.count)), StageCounter("edges", UInt64(edges.count)),
+            StageCounter("resources", UInt64(nodes.liveCount)), StageCounter("edges", UInt64(edges.liveCount)),
             StageCounter("edgesRefused", counts.edgesRefused),
             StageCounter("resourcesRefused", counts.resourcesRefused),
             StageCounter("malformedEntries", counts.malformed), StageCounter("influencesSent", counts.influencesSent),

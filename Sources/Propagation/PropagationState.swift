@@ -70,6 +70,8 @@ struct EdgeCell: BitwiseCopyable {
         static let traffic: UInt32 = 0
         static let declared: UInt32 = 1
         static let proximity: UInt32 = 2
+        /// About to be freed; only for the time of a sweep.
+        static let over: UInt32 = 3
     }
 
     var seen: Int64
@@ -86,6 +88,30 @@ struct EdgeCell: BitwiseCopyable {
     /// The rate as it was reported last.
     var latest: Float = 0
     var lag = EdgeLag()
+
+    /// What stands in a free cell.
+    static var free: EdgeCell {
+        EdgeCell(seen: 0, source: .max, target: .max, rate: 0, observations: 0, partition: -1, kind: 0)
+    }
+
+    var isFree: Bool { source == .max }
+}
+
+/// One of the two lists in which an edge stands: that of its target and that of its source.
+struct EdgeList {
+    let first: WritableKeyPath<NodeCell, UInt32>
+    let last: WritableKeyPath<NodeCell, UInt32>
+    let count: WritableKeyPath<NodeCell, Int32>
+    let next: WritableKeyPath<EdgeCell, UInt32>
+    let owner: KeyPath<EdgeCell, UInt32>
+
+    static var inbound: EdgeList {
+        EdgeList(first: \.firstIn, last: \.lastIn, count: \.inCount, next: \.nextIn, owner: \.target)
+    }
+
+    static var outbound: EdgeList {
+        EdgeList(first: \.firstOut, last: \.lastOut, count: \.outCount, next: \.nextOut, owner: \.source)
+    }
 }
 
 /// The last forecast of a resource's leading metric, so that its outlook can be published anew when a neighbour moves.
@@ -95,8 +121,18 @@ struct ForecastCell: BitwiseCopyable {
     var time: Int64 = 0
     var level: Double = 0
     var code: UInt32 = 0
+    /// Numbers of the forecast; 0 while it counts no more.
     var count: UInt32 = 0
     var numbers: [104 of Float] = .init(repeating: 0)
+
+    /// What stands in a free cell.
+    static var free: ForecastCell {
+        var cell = ForecastCell()
+        cell.count = .max
+        return cell
+    }
+
+    var isFree: Bool { count == .max }
 }
 
 /// The newest resource of a locality; the next one there becomes its neighbour by proximity.

@@ -73,6 +73,30 @@ struct Command: Sendable {
         return command
     }
 
+    /// Writes the command so that `parse` reads it back.
+    func write(into writer: inout JSONWriter, names: NameTable) {
+        writer.beginObject()
+        writer.key("id")
+        id.withUnsafeBytes { writer.string($0) }
+        writer.key("verb")
+        writer.string(verb.text)
+        writer.key(resource != 0 ? "resource" : "policy")
+        writer.string(names.bytes(of: resource != 0 ? resource : policy))
+        if verb.needsValue {
+            writer.key("value")
+            writer.int(Int64(value))
+        }
+        if until != .max {
+            writer.key("until")
+            writer.time(EventTime(milliseconds: until))
+        }
+        writer.key("owner")
+        owner.withUnsafeBytes { writer.string($0) }
+        writer.key("reason")
+        reason.withUnsafeBytes { writer.string($0) }
+        writer.endObject()
+    }
+
     private func checkSubject() throws(ScalingError) {
         if verb == .approve || verb == .reject {
             guard !action.isEmpty else {
@@ -103,6 +127,15 @@ struct CommandLedger {
     init(commandsMax: Int) { self.commandsMax = commandsMax }
 
     func contains(id: [UInt8]) -> Bool { records.contains { $0.id == id } }
+
+    /// The serial number of a command that is remembered.
+    func serial(id: [UInt8]) -> UInt32? { records.first { $0.id == id }?.serial }
+
+    /// Remembers a command until then at least.
+    mutating func keep(serial: UInt32, until expiry: Int64) {
+        guard let place = records.firstIndex(where: { $0.serial == serial }) else { return }
+        records[place].expiry = max(records[place].expiry, expiry)
+    }
 
     func record(serial: UInt32) -> Record? { serial == 0 ? nil : records.first { $0.serial == serial } }
 

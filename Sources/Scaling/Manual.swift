@@ -16,7 +16,8 @@ struct Manual: BitwiseCopyable {
     var ceilingCommand: UInt32 = 0
     var pauseUpCommand: UInt32 = 0
     var pauseDownCommand: UInt32 = 0
-    private var spare: UInt32 = 0
+    /// Kinds of orders that an operator has given or lifted since the task knows its subject.
+    private var heard: UInt32 = 0
 
     /// Nothing ordered; the common case, in one test.
     var isEmpty: Bool {
@@ -38,6 +39,53 @@ struct Manual: BitwiseCopyable {
         case .resume: self = Manual()
         case .approve, .reject: break
         }
+        heard |= Self.kinds(verb)
+    }
+
+    /// One bit for each kind of order; lifting is about all.
+    private static func kinds(_ verb: Command.Verb) -> UInt32 {
+        switch verb {
+        case .set: 1
+        case .hold: 2
+        case .floor: 4
+        case .ceiling: 8
+        case .pauseUp: 16
+        case .pauseDown: 32
+        case .pause: 48
+        case .resume: 63
+        case .approve, .reject: 0
+        }
+    }
+
+    /// True if no operator has given or lifted an order of this kind as far back as the task knows: then what another
+    /// says again counts.
+    func lacks(_ verb: Command.Verb) -> Bool { heard & Self.kinds(verb) == 0 }
+
+    /// Takes an order that is said again. The next that is said again replaces it.
+    mutating func takeAgain(_ command: Command, serial: UInt32) {
+        let before = heard
+        take(command.verb, value: command.value, until: command.until, serial: serial)
+        heard = before
+    }
+
+    /// An order in force, as the command that gives it.
+    struct Order {
+        var verb: Command.Verb
+        var value: Int32 = 0
+        var until: Int64
+        var serial: UInt32
+    }
+
+    /// The orders in force.
+    func inForce(at now: Int64) -> [Order] {
+        [
+            Order(verb: .set, value: set, until: setUntil, serial: setCommand),
+            Order(verb: .hold, until: holdUntil, serial: holdCommand),
+            Order(verb: .floor, value: floor, until: floorUntil, serial: floorCommand),
+            Order(verb: .ceiling, value: ceiling, until: ceilingUntil, serial: ceilingCommand),
+            Order(verb: .pauseUp, until: pauseUpUntil, serial: pauseUpCommand),
+            Order(verb: .pauseDown, until: pauseDownUntil, serial: pauseDownCommand),
+        ].filter { $0.until > now }
     }
 
     /// Those of a resource and of its policy together: the narrower floor and ceiling, the resource's own number.

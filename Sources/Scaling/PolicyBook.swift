@@ -175,6 +175,20 @@ struct PolicyBook {
         names.bytes(of: a).lexicographicallyPrecedes(names.bytes(of: b))
     }
 
+    func mark(_ names: inout NameMarks) {
+        for slot in slots {
+            names.mark(slot.name)
+            guard let policy = slot.policy else { continue }
+            names.mark(policy.terms.metric)
+            names.mark(policy.budget?.name ?? 0)
+            for name in [policy.match.resource, policy.match.classification, policy.match.locality] { names.mark(name) }
+            for tag in policy.match.tags {
+                names.mark(tag.key)
+                names.mark(tag.value)
+            }
+        }
+    }
+
     func freeze(into coder: inout StateCoder) {
         coder.write(UInt64(slots.count))
         for slot in slots {

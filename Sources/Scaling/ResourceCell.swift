@@ -138,6 +138,7 @@ struct ResourceCell: BitwiseCopyable {
     var idleSince = Int64.min
     var flapTokensAt = Int64.min
     var flapTokens = 0.0
+    /// 0 marks a free cell.
     var resource: NameID
     var locality: NameID = 0
     var classification: NameID = 0
@@ -159,14 +160,13 @@ struct ResourceCell: BitwiseCopyable {
     var budgetHeld: Int32 = 0
     var budgetUnmet: Int32 = 0
     var budgetPriority: UInt32 = 0
-    /// 1: the policy changed since the last decision. 2: left this partition.
+    /// 1: the policy changed since the last decision.
     var flags: UInt32 = 0
     var tagCount: UInt32 = 0
     var tagKeys: [12 of NameID] = .init(repeating: 0)
     var tagValues: [12 of NameID] = .init(repeating: 0)
 
     static let policyChanged: UInt32 = 1
-    static let gone: UInt32 = 2
 
     init(resource: NameID) { self.resource = resource }
 

@@ -29,8 +29,9 @@ package struct ScalingSettings: Sendable {
     package var leadSecondsDefault = 120.0
     /// An unchanged decision is written again after so long, seconds.
     package var restateSeconds: Int64 = 3_600
-    /// A policy is said again, into the task's own inbox, once in so many seconds of event time: a task that is rebuilt
-    /// from a trimmed log finds every one. To stay well below the retention of `outlooks`.
+    /// A policy, and an operator's order in force, is said again, into the task's own inbox, once in so many seconds of
+    /// event time: a task that is rebuilt from a trimmed log finds every one. To stay well below the retention of
+    /// `outlooks`.
     package var policyRestateSeconds: Int64 = 43_200
     /// Writes a decision at every evaluation, as the backtest wants it.
     package var restateEveryDecision = false

@@ -36,39 +36,11 @@ extension ScalingStage {
                     if let cell = index.find(resource, 0) { refresh(cell, policy: slot, budgets) }
                 }
             } else {
-                for cell in 0..<cells.count { refresh(cell, policy: slot, budgets) }
+                for cell in 0..<cells.count where cells.read(cell).pointee.resource != 0 {
+                    refresh(cell, policy: slot, budgets)
+                }
             }
             if budgets { refillBudgets() }
-        }
-    }
-
-    /// The code of a policy that a decider says again.
-    private static let hearsay: UInt32 = 1
-    /// Turns in which all policies are said again.
-    private static let turns: Int64 = 1_440
-
-    /// Says those policies again whose turn has come between `before` and now. The inbox keeps a policy as long as
-    /// anything else, and then forgets it; what is rebuilt from the inbox must not.
-    mutating func restatePolicies(since before: Int64, into out: Emitter) {
-        let length = max(settings.policyRestateSeconds &* 1_000 / Self.turns, 1)
-        let now = reached / length
-        for turn in max(before / length, now &- Self.turns)..<now {
-            var slot = Int((turn % Self.turns &+ Self.turns) % Self.turns)
-            while slot < book.slots.count {
-                restate(book.slots[slot], into: out)
-                slot += Int(Self.turns)
-            }
-        }
-    }
-
-    private func restate(_ slot: PolicyBook.Slot, into out: Emitter) {
-        guard slot.policy != nil else { return }
-        slot.text.withUnsafeBytes { text in
-            out.emit(
-                Entry(
-                    kind: .policy, code: Self.hearsay, object: slot.name, time: EventTime(milliseconds: reached),
-                    value: Double(slot.version), text: text),
-                to: .outlooks, partition: task.partition)
         }
     }
 
@@ -117,6 +89,7 @@ extension ScalingStage {
         let given = command.time?.milliseconds ?? entry.time.milliseconds
         let now = max(reached, reached == .min ? given : reached)
         ledger.expire(now: now)
+        if entry.code == Self.hearsay { return takeAgain(command, now: now) }
         if ledger.contains(id: command.id) {
             tally.commandsRepeated &+= 1
             return
@@ -127,7 +100,7 @@ extension ScalingStage {
         }
         if command.policy != 0 {
             order(policy: command, serial: serial, now: now, into: out)
-        } else if let slot = index.find(command.resource, 0), !isGone(slot) {
+        } else if let slot = index.find(command.resource, 0) {
             guard command.until > moment(slot, now) else {
                 return refuse(command, subject: command.resource, "it has expired", at: now, into: out)
             }
@@ -140,15 +113,13 @@ extension ScalingStage {
         }
     }
 
-    private func isGone(_ slot: Int) -> Bool { cells.read(slot).pointee.flags & ResourceCell.gone != 0 }
-
     /// The present of a resource: the watermark or its own last sample, whichever is later.
     private func moment(_ slot: Int, _ now: Int64) -> Int64 {
         max(now, cells.read(slot).pointee.view.time, cells.read(slot).pointee.evaluatedAt)
     }
 
     /// When the id of a command may be forgotten.
-    private func expiry(of command: Command, now: Int64) -> Int64 {
+    func expiry(of command: Command, now: Int64) -> Int64 {
         let memory = settings.commandMemorySeconds &* 1_000
         if command.until == .max {
             return EventTime(milliseconds: now).advanced(byMilliseconds: memory &* 30).milliseconds
@@ -175,7 +146,7 @@ extension ScalingStage {
         if isSpokesman(for: names.bytes(of: command.policy)) {
             answer(command, subject: command.policy, nil, at: now, into: out)
         }
-        for cell in 0..<cells.count where cells.read(cell).pointee.policy == Int32(slot) && !isGone(cell) {
+        for cell in 0..<cells.count where cells.read(cell).pointee.policy == Int32(slot) {
             evaluate(cell, now: moment(cell, now), .command, into: out)
         }
     }

@@ -21,8 +21,8 @@ extension ScalingStage {
         try book.restore(from: &decoder, names: names)
         try ledger.restore(from: &decoder)
         guard decoder.isAtEnd else { throw .invalid("bytes behind the decider's orders") }
-        try cells.restore(tag: Self.resourcesTag, from: reader)
-        for slot in 0..<cells.count {
+        try cells.restore(tag: Self.resourcesTag, from: reader) { $0.pointee.resource == 0 }
+        for slot in 0..<cells.count where cells.read(slot).pointee.resource != 0 {
             let cell = cells.read(slot)
             guard cell.pointee.isSound(policies: book.slots.count, names: names.count) else {
                 throw .invalid("a resource of the decider is damaged")

@@ -73,7 +73,7 @@ package struct ScalingStage: Stage, ~Copyable {
     package mutating func advance(to watermark: EventTime, into out: Emitter) {
         let before = reached
         reached = max(reached, watermark.milliseconds)
-        if before != .min { restatePolicies(since: before, into: out) }
+        if before != .min { restate(since: before, into: out) }
         for slot in pending {
             let cell = cells.read(slot)
             if cell.pointee.action.isInFlight, cell.pointee.action.deadline <= reached {
@@ -92,7 +92,7 @@ package struct ScalingStage: Stage, ~Copyable {
 
     package var counters: [StageCounter] {
         [
-            StageCounter("resources", UInt64(cells.count)), StageCounter("policies", UInt64(book.slots.count)),
+            StageCounter("resources", UInt64(cells.liveCount)), StageCounter("policies", UInt64(book.slots.count)),
             StageCounter("evaluations", tally.evaluations), StageCounter("decisions", tally.decisions),
             StageCounter("actions", tally.actions), StageCounter("actionTimeouts", tally.timeouts),
             StageCounter("actionsPending", UInt64(pending.count)), StageCounter("malformedEntries", tally.malformed),
@@ -144,7 +144,6 @@ extension ScalingStage {
         cell.pointee.view.time = time
         cell.pointee.view.level = entry.value
         cell.pointee.view.code = entry.code
-        cell.pointee.flags &= ~ResourceCell.gone
         let units = Replicas.count(Double(entry.numbers[ForecastNumbers.readyUnits]))
         cell.pointee.view.countsUnits = (units ?? 0) > 0 ? 1 : 0
         if let units {
@@ -182,16 +181,28 @@ extension ScalingStage {
             takesUnknown: settings.takesUnknownMetrics)
     }
 
+    /// The resource lives elsewhere, or nowhere any more: what it held of a budget is given back, and all is forgotten.
     private mutating func receiveGone(_ entry: Entry) {
         guard entry.resource != 0, let slot = index.find(entry.resource, 0) else { return }
         setBudget(slot, held: 0, unmet: 0, priority: 0)
-        let cell = cells.write(slot)
-        var fresh = ResourceCell(resource: entry.resource)
-        fresh.flags = ResourceCell.gone
-        fresh.policy = cell.pointee.policy
-        cell.pointee = fresh
         pending.removeAll { $0 == slot }
-        rematch(slot, budgetsAreRebuilt: false)
+        index.remove(entry.resource, 0)
+        cells.free(slot, leaving: ResourceCell(resource: 0))
+    }
+
+    package func mark(_ names: inout NameMarks) {
+        for slot in 0..<cells.count where cells.read(slot).pointee.resource != 0 {
+            let cell = cells.read(slot)
+            names.mark(cell.pointee.resource)
+            names.mark(cell.pointee.locality)
+            names.mark(cell.pointee.classification)
+            names.mark(cell.pointee.metric)
+            for tag in 0..<Int(cell.pointee.tagCount) {
+                names.mark(cell.pointee.tagKeys[tag])
+                names.mark(cell.pointee.tagValues[tag])
+            }
+        }
+        book.mark(&names)
     }
 
     private mutating func receiveTags(_ entry: Entry) {

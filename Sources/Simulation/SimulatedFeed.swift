@@ -31,6 +31,7 @@ package struct SimulatedFeed {
     /// One resource moves to another locality in the middle.
     package let moves: Bool
     private static let moveMilliseconds: Int64 = 400_000
+    private let renewMilliseconds: Int64
     private var recent: [(partition: Int32, value: [UInt8], samples: Int)] = []
 
     /// - Parameters:
@@ -38,11 +39,13 @@ package struct SimulatedFeed {
     ///   - shiftAfterMilliseconds: when, in event time, every second resource begins to do twice as much.
     ///   - telemetryOnly: nothing but samples and their repeats, into one raw partition.
     ///   - moves: one resource changes its locality in the middle.
+    ///   - renewMilliseconds: after so long, again and again, every resource is replaced by one of another name.
     package init(
         records: Int, resources: Int = 12, localities: Int = 4, stepMilliseconds: Int64 = 1_000,
         shiftAfterMilliseconds: Int64 = .max / 2, telemetryOnly: Bool = false,
-        moves: Bool = false
+        moves: Bool = false, renewMilliseconds: Int64 = .max
     ) {
+        self.renewMilliseconds = max(renewMilliseconds, 1)
         self.moves = moves
         self.shiftAfterMilliseconds = shiftAfterMilliseconds
         self.telemetryOnly = telemetryOnly
@@ -80,7 +83,12 @@ package struct SimulatedFeed {
         hub.log.append(TopicPartition(topic, partition), key: key, value: value)
     }
 
-    private func name(_ resource: Int) -> String { "svc-\(resource)" }
+    private func name(_ resource: Int) -> String { name(resource, at: time) }
+
+    private func name(_ resource: Int, at moment: Int64) -> String {
+        let generation = (moment - Self.start.milliseconds) / renewMilliseconds
+        return generation > 0 ? "svc-\(resource)-\(generation)" : "svc-\(resource)"
+    }
 
     /// The last resource never says where it is.
     private func locality(_ resource: Int, at moment: Int64) -> String? {
@@ -119,7 +127,7 @@ package struct SimulatedFeed {
         let noise = Double((moment / 1_000 &* 2_654_435_761 &+ Int64(resource * 97 + metric)) % 1_000) / 1_000
         json.beginObject()
         json.key("resource")
-        json.string(name(resource))
+        json.string(name(resource, at: moment))
         json.key("metric")
         json.string(Self.metrics[metric])
         json.key("value")

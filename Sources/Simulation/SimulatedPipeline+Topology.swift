@@ -5,7 +5,8 @@ import TwinCore
 extension SimulatedPipeline {
     /// The real topology with the real stages.
     package static func real(
-        layout: TopicLayout, settings: PipelineSettings = PipelineSettings(), gapFramesMax: UInt64 = 1_000
+        layout: TopicLayout, settings: PipelineSettings = PipelineSettings(), gapFramesMax: UInt64 = 1_000,
+        namesMax: Int = 100_000
     ) -> SimulatedPipeline {
         var pipeline = SimulatedPipeline(
             layout: layout,
@@ -17,7 +18,7 @@ extension SimulatedPipeline {
             make: { (setting, reader) throws(StateError) -> any TaskLogic in
                 var setting = setting
                 setting.gapFramesMax = gapFramesMax
-                setting.namesMax = 100_000
+                setting.namesMax = namesMax
                 return try settings.makeTask(setting, restoring: reader)
             })
         pipeline.keepsTwins = true

@@ -95,6 +95,9 @@ package final class SimulatedWorld: WorkerWorld {
         hub.log.committed(stage, incarnation, partition)
     }
 
+    /// Virtual time passes by itself.
+    package func rest(milliseconds: Int64) {}
+
     package func bounds(_ partition: TopicPartition) throws(WorldError) -> LogBounds {
         LogBounds(start: hub.start(stage, partition), end: hub.log.end(partition))
     }

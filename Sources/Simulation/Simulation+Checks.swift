@@ -27,6 +27,9 @@ extension Simulation {
     private func compare(_ task: TaskID, _ oracle: Oracle) throws {
         let (expected, logic) = try oracle.fold(task) { try pipeline.makeTask($0) }
         if task.stage == .twinUpdater { twinCounters += logic.stageCounters }
+        for counter in logic.stageCounters where counter.isLimit && counter.value > 0 {
+            report.limits.append("\(task): \(counter.name) \(counter.value)")
+        }
         let written = oracle.written(by: task, topics: pipeline.outputs(task.stage))
         for words in Oracle.differences(task, written: written, expected: expected) { hub.check(false, words) }
         sumUp(task, written)

@@ -76,6 +76,8 @@ package final class Simulation {
         package var snapshotsDamaged = 0
         package var stepsToRest = 0
         package var actions = 0
+        /// Declared limits that were met: what the folds of the inboxes refused.
+        package var limits: [String] = []
     }
 
     /// A stage is replaced by a second incarnation.

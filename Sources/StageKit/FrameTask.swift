@@ -44,6 +44,9 @@ package final class FrameTask<S: Stage & ~Copyable>: TaskLogic {
     @exclusivity(unchecked) private var resolved: [NameID] = []
     @exclusivity(unchecked) private var namesRefused: UInt64 = 0
 
+    /// Unneeded names are looked for at these boundaries of event time, milliseconds.
+    private static var namesInterval: Int64 { 3_600_000 }
+
     private static var namesTag: UInt32 { sectionTag("name") }
 
     /// A fresh task, or one restored from a snapshot's sections.
@@ -135,11 +138,20 @@ package final class FrameTask<S: Stage & ~Copyable>: TaskLogic {
 
     private func advance() {
         guard let minimum = senders.minimum, minimum > reached else { return }
+        let isDue = minimum.milliseconds / Self.namesInterval > reached.milliseconds / Self.namesInterval
         reached = minimum
         stage.advance(to: minimum, into: emitter)
         if let output = S.watermarkOutput {
             emitter.emit(Entry(kind: .watermark, time: minimum), to: output, partition: task.partition)
         }
+        if isDue, names.isCrowded { forgetNames() }
+    }
+
+    /// Open frames know names by their numbers, so they are closed before a number can mean another name.
+    private func forgetNames() {
+        emitter.cutAll()
+        names.keep { stage.mark(&$0) }
+        for index in resolved.indices { resolved[index] = 0 }
     }
 
     package func freeze() -> StateWriter {

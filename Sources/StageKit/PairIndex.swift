@@ -43,6 +43,32 @@ package struct PairIndex: ~Copyable {
         count += 1
     }
 
+    /// Removes a pair; nothing happens if it is not there.
+    package mutating func remove(_ a: UInt32, _ b: UInt32) {
+        let key = Self.key(a, b)
+        let mask = keys.count &- 1
+        var hole = Self.hash(key) & mask
+        while keys[hole] != key {
+            if keys[hole] == 0 { return }
+            hole = (hole &+ 1) & mask
+        }
+        count -= 1
+        // Whatever stands behind the hole and was pushed beyond it moves back, so that no search ends too early
+        // (Knuth, The Art of Computer Programming 3, 6.4, algorithm R).
+        var slot = hole
+        while true {
+            slot = (slot &+ 1) & mask
+            if keys[slot] == 0 { break }
+            let home = Self.hash(keys[slot]) & mask
+            if (slot &- home) & mask >= (slot &- hole) & mask {
+                keys[hole] = keys[slot]
+                values[hole] = values[slot]
+                hole = slot
+            }
+        }
+        keys[hole] = 0
+    }
+
     private mutating func place(_ key: UInt64, _ value: UInt32) {
         let mask = keys.count &- 1
         var slot = Self.hash(key) & mask

@@ -122,6 +122,9 @@ package protocol Stage: ~Copyable {
     /// Event time has passed `watermark`; timers up to it are due.
     mutating func advance(to watermark: EventTime, into out: Emitter)
 
+    /// Marks every name that the state refers to; the others are forgotten.
+    func mark(_ names: inout NameMarks)
+
     /// Adds the stage's sections to a snapshot.
     mutating func freeze(into writer: inout StateWriter)
 
@@ -130,4 +133,9 @@ package protocol Stage: ~Copyable {
 
     /// Counted events, by name.
     var counters: [StageCounter] { get }
+}
+
+extension Stage where Self: ~Copyable {
+    /// A stage that cannot tell keeps all.
+    package func mark(_ names: inout NameMarks) { names.markAll() }
 }

@@ -73,7 +73,8 @@ package struct StateReader {
 package struct StateCoder {
     package private(set) var bytes: [UInt8] = []
 
-    package init() {}
+    /// An empty coder, with room for so many bytes.
+    package init(capacity: Int = 0) { bytes.reserveCapacity(capacity) }
 
     package mutating func write(_ value: UInt64) {
         withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
@@ -85,8 +86,11 @@ package struct StateCoder {
 
     package mutating func write(bytes source: UnsafeRawBufferPointer) {
         write(UInt64(source.count))
-        bytes.append(contentsOf: source)
+        append(source)
     }
+
+    /// Bytes whose number the reader knows.
+    package mutating func append(_ source: UnsafeRawBufferPointer) { bytes.append(contentsOf: source) }
 }
 
 /// Reads what `StateCoder` wrote; every step is checked.
@@ -118,7 +122,11 @@ package struct StateDecoder {
 
     /// Counted bytes, borrowed from the section.
     package mutating func readBytes() throws(StateError) -> UnsafeRawBufferPointer {
-        let length = try readCount(max: bytes.count)
+        try read(count: try readCount(max: bytes.count))
+    }
+
+    /// So many bytes, borrowed from the section.
+    package mutating func read(count length: Int) throws(StateError) -> UnsafeRawBufferPointer {
         guard bytes.count - position >= length else { throw .truncated }
         defer { position += length }
         return UnsafeRawBufferPointer(rebasing: bytes[position..<(position + length)])

@@ -74,6 +74,9 @@ package struct LoopSettings: Sendable, Equatable {
     /// A snapshot after so much input or so many milliseconds with input, whichever comes first.
     package var snapshotBytes: Int = 256 << 20
     package var snapshotIntervalMilliseconds: Int64 = 60_000
+    /// Memory that snapshots alone may hold while they are written; beyond it the worker reads no further until the
+    /// writer has let go of some.
+    package var snapshotHeldBytesMax: Int = 128 << 20
     /// How long the broker's word that a partition ends here is good for.
     package var endSeenMillisecondsMax: Int64 = 10_000
     /// For a flush or a commit in peace. Longer than a broker's restart.

@@ -86,6 +86,8 @@ package struct TaskLoop: Sendable {
     private var bytesPending = 0
     private var firstPending: Int64?
     private var lastHeartbeat: Int64 = .min / 2
+    /// When any task was frozen last.
+    private var lastSnapshot: Int64 = .min / 2
     /// In a row, without progress between them.
     private var rebuilds = 0
     private var commitRetries = 0
@@ -202,10 +204,18 @@ package struct TaskLoop: Sendable {
                 || stopRequest == .requested)
     }
 
-    private func isAnySnapshotDue(now: Int64) -> Bool { partitions.contains { isSnapshotDue($0, now: now) } }
+    private func isAnySnapshotDue(now: Int64) -> Bool { !snapshotsDue(now: now).isEmpty }
 
+    /// One at a time, some time apart, those first that have waited longest: what a snapshot holds beside the state is
+    /// then that of one task. At the end all at once.
     private func snapshotsDue(now: Int64) -> [StartOffset] {
-        partitions.compactMap { isSnapshotDue($0, now: now) ? StartOffset($0.id, $0.committed) : nil }
+        let due = partitions.filter { isSnapshotDue($0, now: now) }
+        guard stopRequest != .requested else { return due.map { StartOffset($0.id, $0.committed) } }
+        let apart = settings.snapshotIntervalMilliseconds / Int64(4 * max(partitions.count, 1))
+        guard now - lastSnapshot >= apart, let first = due.min(by: { $0.lastSnapshot < $1.lastSnapshot }) else {
+            return []
+        }
+        return [StartOffset(first.id, first.committed)]
     }
 
     // MARK: reports about partitions
@@ -395,9 +405,10 @@ package struct TaskLoop: Sendable {
         firstPending = nil
     }
 
-    /// The due tasks are frozen.
-    package mutating func snapshotTaken(now: Int64) {
-        for index in partitions.indices where isSnapshotDue(partitions[index], now: now) {
+    /// These tasks are frozen.
+    package mutating func snapshotTaken(_ taken: [StartOffset], now: Int64) {
+        lastSnapshot = now
+        for index in partitions.indices where taken.contains(where: { $0.partition == partitions[index].id }) {
             partitions[index].lastSnapshot = now
             partitions[index].bytesSinceSnapshot = 0
             partitions[index].hasInputSinceSnapshot = false

@@ -33,6 +33,10 @@ struct Departures {
         for index in times.indices where times[index] != Self.none && times[index] < moment { remove(NameID(index)) }
     }
 
+    func mark(_ names: inout NameMarks) {
+        for index in times.indices where times[index] != Self.none { names.mark(NameID(index)) }
+    }
+
     func encode(into coder: inout StateCoder) {
         coder.write(UInt64(count))
         for index in times.indices where times[index] != Self.none {

@@ -1,4 +1,5 @@
 import Glibc
+import StageKit
 
 /// What a series learned of planned events by their kind: how much more or less they did than was announced.
 ///
@@ -21,14 +22,23 @@ struct EventMemory: BitwiseCopyable {
     private var openKind: UInt32 = 0
     private var sum: Float = 0
     private var samples: Float = 0
-    /// The next free cell, of a free one.
-    var nextFree: Int32 = ResourceCell.none
+    /// 1 in the cell of a series, 0 in a free one.
+    private let owned: UInt32
+
+    init(isOwned: Bool) { owned = isOwned ? 1 : 0 }
+
+    var isFree: Bool { owned == 0 }
 
     var isSound: Bool {
         for place in 0..<Self.kindsMax where !(means[place].magnitude <= Self.limit && counts[place] >= 0) {
             return false
         }
         return samples >= 0
+    }
+
+    func mark(_ names: inout NameMarks) {
+        for place in 0..<Self.kindsMax { names.mark(kinds[place]) }
+        names.mark(openKind)
     }
 
     /// What the uplift that an event of this kind announces is to be multiplied by.

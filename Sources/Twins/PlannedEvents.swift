@@ -101,6 +101,15 @@ struct PlannedEvents {
         return all[mask.trailingZeroBitCount]
     }
 
+    func mark(_ names: inout NameMarks) {
+        for event in all {
+            names.mark(event.id)
+            names.mark(event.key)
+            names.mark(event.value)
+            names.mark(event.kind)
+        }
+    }
+
     func encode(into coder: inout StateCoder) {
         coder.write(UInt64(all.count))
         for event in all {

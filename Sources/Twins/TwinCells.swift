@@ -26,8 +26,6 @@ struct ResourceCell: BitwiseCopyable {
     var className: UInt32 = 0
     /// Head of the list of its series.
     var firstSeries: Int32 = none
-    /// The next free cell, of a free one.
-    var nextFree: Int32 = none
     /// Units that are ready; NaN if unknown.
     var readyUnits: Float = .nan
     var tagCount: UInt16 = 0
@@ -36,6 +34,7 @@ struct ResourceCell: BitwiseCopyable {
     var capacityMoves: UInt8 = 0
     var isSummarised: UInt8 = 0
     private var spare: UInt16 = 0
+    private var spare32: UInt32 = 0
 
     init(name: UInt32) { self.name = name }
 
@@ -61,7 +60,7 @@ struct SeriesCell: BitwiseCopyable {
     var resource: Int32
     /// 0 marks a free cell.
     var metric: UInt32
-    /// The next series of the resource, or the next free cell of a free one.
+    /// The next series of the resource.
     var next: Int32 = ResourceCell.none
     /// Last value, in the unit that is forecast.
     var level: Float = 0

@@ -8,17 +8,9 @@ extension TwinStage {
         if let slot = resourceIndex.find(name, 0) { return slot }
         var cell = ResourceCell(name: name)
         cell.eventMask = events.mask(of: cell)
-        let slot: Int
-        if freeResource >= 0 {
-            slot = Int(freeResource)
-            freeResource = resources.read(slot).pointee.nextFree
-            resources.write(slot).pointee = cell
-        } else {
-            guard let added = resources.append(cell) else {
-                count.resourcesRefused &+= 1
-                return nil
-            }
-            slot = added
+        guard let slot = resources.append(cell) else {
+            count.resourcesRefused &+= 1
+            return nil
         }
         resourceIndex.insert(name, 0, slot)
         return slot
@@ -35,19 +27,11 @@ extension TwinStage {
         var cell = SeriesCell(resource: Int32(owner), metric: metric, code: code)
         cell.next = resources.read(owner).pointee.firstSeries
         cell.capacityMoves = resources.read(owner).pointee.capacityMoves
-        let slot: Int
-        if freeSeries >= 0 {
-            slot = Int(freeSeries)
-            freeSeries = series.read(slot).pointee.next
-            series.write(slot).pointee = cell
-        } else {
-            guard let added = series.append(cell) else {
-                count.seriesRefused &+= 1
-                return nil
-            }
-            slot = added
-            dues.append(.max)
+        guard let slot = series.append(cell) else {
+            count.seriesRefused &+= 1
+            return nil
         }
+        if slot == dues.count { dues.append(.max) }
         seriesIndex.insert(resource, metric, slot)
         let twin = resources.write(owner)
         twin.pointee.firstSeries = Int32(slot)
@@ -55,23 +39,21 @@ extension TwinStage {
         return slot
     }
 
-    /// Marks a twin's cells free for reuse. The index still points at them until it is rebuilt.
-    mutating func release(_ slot: Int) {
+    /// Frees a twin's cells.
+    private mutating func release(_ slot: Int) {
+        let name = resources.read(slot).pointee.name
         var next = resources.read(slot).pointee.firstSeries
         while next >= 0 {
             let place = Int(next)
             next = series.read(place).pointee.next
             releaseMemory(series.read(place).pointee.memory)
-            var empty = SeriesCell(resource: ResourceCell.none, metric: 0, code: SampleCode(raw: 0))
-            empty.next = freeSeries
-            series.write(place).pointee = empty
-            freeSeries = Int32(place)
+            seriesIndex.remove(name, series.read(place).pointee.metric)
+            series.free(
+                place, leaving: SeriesCell(resource: ResourceCell.none, metric: 0, code: SampleCode(raw: 0)))
             dues[place] = .max
         }
-        var empty = ResourceCell(name: 0)
-        empty.nextFree = freeResource
-        resources.write(slot).pointee = empty
-        freeResource = Int32(slot)
+        resourceIndex.remove(name, 0)
+        resources.free(slot, leaving: ResourceCell(name: 0))
     }
 
     /// What a series learned of planned events; nil if nothing.
@@ -83,24 +65,15 @@ extension TwinStage {
     /// The same to write to, made if it is new; nil when there is no room.
     mutating func ownMemory(of cell: UnsafeMutablePointer<SeriesCell>) -> UnsafeMutablePointer<EventMemory>? {
         if cell.pointee.memory < 0 {
-            if freeMemory >= 0 {
-                cell.pointee.memory = freeMemory
-                freeMemory = memories.read(Int(freeMemory)).pointee.nextFree
-                memories.write(Int(cell.pointee.memory)).pointee = EventMemory()
-            } else {
-                guard let added = memories.append(EventMemory()) else { return nil }
-                cell.pointee.memory = Int32(added)
-            }
+            guard let added = memories.append(EventMemory(isOwned: true)) else { return nil }
+            cell.pointee.memory = Int32(added)
         }
         return memories.write(Int(cell.pointee.memory))
     }
 
     private mutating func releaseMemory(_ slot: Int32) {
         guard slot >= 0 else { return }
-        var empty = EventMemory()
-        empty.nextFree = freeMemory
-        memories.write(Int(slot)).pointee = empty
-        freeMemory = slot
+        memories.free(Int(slot), leaving: EventMemory(isOwned: false))
     }
 
     /// Whether a resource lives in this partition: it has a twin here, or its name leads here and it is not known to
@@ -135,7 +108,6 @@ extension TwinStage {
     /// Forgets twins whose last sample is older than a moment, with a tombstone for their summaries, and says so; and
     /// those that are gone, whose summaries now come from elsewhere.
     mutating func expire(before moment: Int64, into out: Emitter) {
-        var hasReleased = false
         for slot in 0..<resources.count where resources.read(slot).pointee.name != 0 {
             let cell = resources.read(slot).pointee
             let isOld = cell.lastTime < moment && cell.supplyTime < moment
@@ -151,24 +123,25 @@ extension TwinStage {
                 out.tombstone(to: .twins, partition: summaryPartition(of: cell.name), key: cell.name)
             }
             release(slot)
-            hasReleased = true
             count.expired &+= 1
         }
-        if hasReleased { rebuildIndex() }
         departures.forget(before: moment)
     }
 
-    /// The index from the cells alone.
-    mutating func rebuildIndex() {
-        resourceIndex = PairIndex()
-        seriesIndex = PairIndex()
+    package func mark(_ names: inout NameMarks) {
         for slot in 0..<resources.count where resources.read(slot).pointee.name != 0 {
-            resourceIndex.insert(resources.read(slot).pointee.name, 0, slot)
+            let cell = resources.read(slot)
+            names.mark(cell.pointee.name)
+            names.mark(cell.pointee.locality)
+            names.mark(cell.pointee.className)
+            for tag in 0..<Int(cell.pointee.tagCount) {
+                names.mark(cell.pointee.tagKeys[tag])
+                names.mark(cell.pointee.tagValues[tag])
+            }
         }
-        for slot in 0..<series.count where series.read(slot).pointee.metric != 0 {
-            let cell = series.read(slot)
-            let owner = resources.read(Int(cell.pointee.resource)).pointee.name
-            seriesIndex.insert(owner, cell.pointee.metric, slot)
-        }
+        for slot in 0..<series.count { names.mark(series.read(slot).pointee.metric) }
+        for slot in 0..<memories.count { memories.read(slot).pointee.mark(&names) }
+        events.mark(&names)
+        departures.mark(&names)
     }
 }

@@ -19,6 +19,8 @@ extension TwinStage {
         }
         let time = entry.time.milliseconds
         if code.role == .supply { return receiveSupply(entry.resource, units: entry.value, time: time) }
+        // Whoever has forgotten a twin has forgotten what was folded into it.
+        if time < expiredBefore, seriesIndex.find(entry.resource, entry.object) == nil { return count.late &+= 1 }
         guard let slot = seriesSlot(entry.resource, entry.object, code) else { return }
         let cell = series.write(slot)
         if cell.pointee.role != code.role.rawValue || (cell.pointee.isCounter != 0) != code.isCounter {

@@ -17,9 +17,6 @@ extension TwinStage {
         var coder = StateCoder()
         coder.write(sweptTo)
         coder.write(expiredTo)
-        coder.write(Int64(freeResource))
-        coder.write(Int64(freeSeries))
-        coder.write(Int64(freeMemory))
         events.encode(into: &coder)
         departures.encode(into: &coder)
         writer.add(tag: Self.stateTag, bytes: coder.bytes)
@@ -27,15 +24,12 @@ extension TwinStage {
     }
 
     package mutating func restore(from reader: StateReader) throws(StateError) {
-        try resources.restore(tag: Self.resourcesTag, from: reader)
-        try series.restore(tag: Self.seriesTag, from: reader)
-        try memories.restore(tag: Self.memoriesTag, from: reader)
+        try resources.restore(tag: Self.resourcesTag, from: reader) { $0.pointee.name == 0 }
+        try series.restore(tag: Self.seriesTag, from: reader) { $0.pointee.metric == 0 }
+        try memories.restore(tag: Self.memoriesTag, from: reader) { $0.pointee.isFree }
         var decoder = try reader.decoder(tag: Self.stateTag)
         sweptTo = try decoder.readInt64()
         expiredTo = try decoder.readInt64()
-        freeResource = try slot(try decoder.readInt64(), below: resources.count)
-        freeSeries = try slot(try decoder.readInt64(), below: series.count)
-        freeMemory = try slot(try decoder.readInt64(), below: memories.count)
         try events.decode(from: &decoder)
         try departures.decode(from: &decoder, namesMax: names.count)
         guard shared.pointee.restore(try reader.section(tag: Self.sharedTag)) else {
@@ -47,11 +41,6 @@ extension TwinStage {
         dues = []
         dues.reserveCapacity(series.count)
         for place in 0..<series.count { dues.append(series.write(place).due) }
-    }
-
-    private func slot(_ value: Int64, below count: Int) throws(StateError) -> Int32 {
-        guard value >= -1, value < Int64(count) else { throw .invalid("slot beyond the table") }
-        return Int32(value)
     }
 
     /// Every series that is in use belongs to a twin that is in use, and nothing in it points outside.
@@ -77,7 +66,7 @@ extension TwinStage {
         }
     }
 
-    /// What was learned of events belongs to one series or is free.
+    /// What was learned of events belongs to one series.
     private func checkMemories() throws(StateError) {
         var owned = [Bool](repeating: false, count: memories.count)
         for place in 0..<memories.count where !memories.read(place).pointee.isSound {
@@ -86,22 +75,17 @@ extension TwinStage {
         for place in 0..<series.count where series.read(place).pointee.metric != 0 {
             let slot = Int(series.read(place).pointee.memory)
             guard slot >= 0 else { continue }
-            guard slot < memories.count, !owned[slot] else {
+            guard slot < memories.count, !owned[slot], !memories.read(slot).pointee.isFree else {
                 throw .invalid("what was learned of events belongs to two series")
             }
             owned[slot] = true
         }
-        var next = freeMemory
-        while next >= 0 {
-            guard Int(next) < memories.count, !owned[Int(next)] else {
-                throw .invalid("the list of free places for events is damaged")
-            }
-            owned[Int(next)] = true
-            next = memories.read(Int(next)).pointee.nextFree
+        for place in 0..<memories.count where !memories.read(place).pointee.isFree && !owned[place] {
+            throw .invalid("what was learned of events belongs to no series")
         }
     }
 
-    /// The lists of series and of free cells end, and hold each cell at most once.
+    /// The lists of series end, and hold each cell once.
     private func checkLists() throws(StateError) {
         var listed = 0
         for place in 0..<resources.count where resources.read(place).pointee.name != 0 {
@@ -118,23 +102,5 @@ extension TwinStage {
             guard left == 0 else { throw .invalid("a twin's list of series is short") }
         }
         guard listed == seriesIndex.count else { throw .invalid("a series stands in no list") }
-        var next = freeSeries
-        var left = series.count - listed
-        while next >= 0 {
-            guard left > 0, Int(next) < series.count, series.read(Int(next)).pointee.metric == 0 else {
-                throw .invalid("the list of free series is damaged")
-            }
-            left -= 1
-            next = series.read(Int(next)).pointee.next
-        }
-        next = freeResource
-        left = resources.count - resourceIndex.count
-        while next >= 0 {
-            guard left > 0, Int(next) < resources.count, resources.read(Int(next)).pointee.name == 0 else {
-                throw .invalid("the list of free twins is damaged")
-            }
-            left -= 1
-            next = resources.read(Int(next)).pointee.nextFree
-        }
     }
 }

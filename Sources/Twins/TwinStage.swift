@@ -32,10 +32,6 @@ package struct TwinStage: ~Copyable, Stage {
     var events: PlannedEvents
     /// Resources that are known to live elsewhere.
     var departures = Departures()
-    /// Heads of the lists of free cells.
-    var freeResource = ResourceCell.none
-    var freeSeries = ResourceCell.none
-    var freeMemory = ResourceCell.none
     /// Event time up to which silence was looked for, and up to which twins expired.
     var sweptTo: Int64 = 0
     var expiredTo: Int64 = 0
@@ -110,8 +106,11 @@ package struct TwinStage: ~Copyable, Stage {
         let hour = boundary / Self.expireMilliseconds * Self.expireMilliseconds
         guard hour > expiredTo else { return }
         expiredTo = hour
-        expire(before: hour &- max(settings.expireSeconds, 3_600) &* 1_000, into: out)
+        expire(before: expiredBefore, into: out)
     }
+
+    /// Twins without a sample since this moment have expired.
+    var expiredBefore: Int64 { expiredTo &- max(settings.expireSeconds, 3_600) &* 1_000 }
 
     var latenessMilliseconds: Int64 { min(max(settings.allowedLatenessSeconds, 0), 864_000) &* 1_000 }
 

@@ -1,6 +1,7 @@
 import Messages
 import Snapshots
 import StageKit
+import Synchronization
 import TaskLoop
 import TwinCore
 
@@ -40,12 +41,25 @@ package struct TaskFactory {
     }
 }
 
+/// How much memory only snapshots hold.
+private final class HeldPages: PageLedger {
+    private let bytes = Atomic<Int>(0)
+
+    var byteCount: Int { bytes.load(ordering: .relaxed) }
+
+    func add(bytes count: Int) { bytes.add(count, ordering: .relaxed) }
+    func remove(bytes count: Int) { bytes.subtract(count, ordering: .relaxed) }
+}
+
 /// Does what the loop says: joins tasks, log and snapshots. One action a step, so that a simulation can stop it between
 /// any two of them.
 package final class Worker<World: WorkerWorld> {
     @exclusivity(unchecked) package private(set) var loop: TaskLoop
     package let world: World
     private let factory: TaskFactory
+    private let held = HeldPages()
+    /// Since when snapshots have held too much without a break.
+    @exclusivity(unchecked) private var heldUpSince: Int64?
     @exclusivity(unchecked) private var tasks: [(id: TopicPartition, logic: any TaskLogic)] = []
     /// Tasks of partitions that were let go at a commit; they resume if the partition comes back where they stand.
     private var suspended: [(id: TopicPartition, logic: any TaskLogic, next: Int64, since: Int64)] = []
@@ -128,7 +142,30 @@ package final class Worker<World: WorkerWorld> {
 
     // MARK: records
 
+    /// True while snapshots on their way to the disk hold so much that nothing more may be copied for them. A disk that
+    /// stands still holds up nobody for ever: then memory gives way, to one more copy of the state at most.
+    private var isHeldUp: Bool {
+        guard held.byteCount > loop.settings.snapshotHeldBytesMax else {
+            heldUpSince = nil
+            return false
+        }
+        let now = world.nowMilliseconds
+        guard let since = heldUpSince else {
+            heldUpSince = now
+            return true
+        }
+        return now - since < Self.heldUpMillisecondsMax
+    }
+
+    /// Far less than a consumer may stay away from its group.
+    private static var heldUpMillisecondsMax: Int64 { 10_000 }
+
     private func poll(_ timeout: Int64) throws(WorldError) {
+        guard !isHeldUp else {
+            world.rest(milliseconds: 1)
+            loop.polled()
+            return
+        }
         var fault: WorldError?
         try world.poll(timeoutMilliseconds: timeout) { event in
             switch event {
@@ -145,7 +182,7 @@ package final class Worker<World: WorkerWorld> {
                     fault = error
                     return false
                 }
-                return !loop.mustCommit(now: world.nowMilliseconds)
+                return !loop.mustCommit(now: world.nowMilliseconds) && !isHeldUp
             }
             return true
         }
@@ -338,7 +375,10 @@ package final class Worker<World: WorkerWorld> {
                 var chunks: [any SnapshotChunk] = []
                 chunks.reserveCapacity(1 + section.pages.count)
                 chunks.append(section.bytes)
-                for page in section.pages { chunks.append(page) }
+                for page in section.pages {
+                    page.count(in: held)
+                    chunks.append(page)
+                }
                 return SnapshotSection(tag: section.tag, chunks: chunks)
             }
             world.submit(
@@ -349,7 +389,7 @@ package final class Worker<World: WorkerWorld> {
                     SnapshotContent(sections)))
             world.note(.snapshotSubmitted(id, offset: start.offset))
         }
-        loop.snapshotTaken(now: world.nowMilliseconds)
+        loop.snapshotTaken(offsets, now: world.nowMilliseconds)
     }
 }
 

@@ -49,6 +49,8 @@ package protocol WorkerWorld: AnyObject {
     /// Waits for the first event, then takes what is there. `body` returns false to leave early; what was fetched and
     /// not yet given stays for the next poll.
     func poll(timeoutMilliseconds: Int64, _ body: (PollEvent) -> Bool) throws(WorldError)
+    /// Lets some time pass.
+    func rest(milliseconds: Int64)
     /// Offset committed by the group of an incarnation, or nil.
     func committed(_ partition: TopicPartition, incarnation: UInt64) throws(WorldError) -> Int64?
     func bounds(_ partition: TopicPartition) throws(WorldError) -> LogBounds

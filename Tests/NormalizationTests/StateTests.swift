@@ -209,7 +209,7 @@ struct StateTests {
             digest { $0.recordBytesMax = 1 }, digest { $0.policyBytesMax = 1 }, digest { $0.resourcesMax = 1 },
             digest { $0.deadLettersPerRecordMax = 1 }, digest { $0.encodings = [.outcomes: .json] },
             digest { $0.epochs = [.outcomes: 2] }, digest { $0.callPairsMax = 1 },
-            digest { $0.collectdStoresRates = false },
+            digest { $0.collectdStoresRates = false }, digest { $0.expireSeconds = 1 },
             digest { $0.otlp.resource = ["a"] }, digest { $0.otlp.tags = [] }, digest { $0.otlp.calls = [] },
             digest { $0.otlp.caller = "a" }, digest { $0.otlp.callee = "a" }, digest { $0.otlp.resourceClass = "a" },
         ]

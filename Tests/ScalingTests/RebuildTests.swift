@@ -73,4 +73,60 @@ import TwinCore
         try rebuilt.deliver(old)
         #expect(try Self.advice(rebuilt, at: 60_120).isEmpty)
     }
+
+    @Test func `a task that is rebuilt from a trimmed log has the orders that are in force`() throws {
+        let decider = try Decider()
+        try decider.feed([
+            policy("a", Self.terms(100, "web")), policy("b", Self.terms(50, "cart")),
+            policy("d", Self.terms(100, "late")), policy("g", Self.terms(100, "gone")),
+        ])
+        #expect(try Self.advice(decider, at: 1_000) == ["web": 10, "cart": 20, "late": 10, "gone": 10])
+        try decider.feed([
+            command(#"{"id":"1","verb":"set","resource":"web","value":7,"owner":"ann","reason":"fair"}"#),
+            command(#"{"id":"2","verb":"floor","policy":"b","value":30,"until":5000000}"#),
+            command(#"{"id":"3","verb":"set","resource":"late","value":3,"until":150000}"#),
+            command(#"{"id":"4","verb":"pause","resource":"gone"}"#),
+            command(#"{"id":"5","verb":"resume","resource":"gone"}"#),
+            command(#"{"id":"6","verb":"ceiling","resource":"gone","value":8}"#),
+        ])
+        try decider.feed([], watermark: 1_000)
+        // Longer than the id of an order without an end is remembered by itself.
+        let said = try Self.live(decider, from: 1_000, hours: 24 * 40)
+        let rebuilt = try Decider(rebuilds: true)
+        let expected = ["web": 7, "cart": 30, "late": 10, "gone": 8]
+        for task in [decider, rebuilt] {
+            _ = try Self.advice(task, at: 3_460_000)
+            try task.deliver(said.suffix(13).flatMap(\.self))
+            #expect(try Self.advice(task, at: 3_463_600) == expected)
+        }
+        try rebuilt.restart()
+        let last = try rebuilt.feed([Outlook.flat(1_000, forecast: 1_000, ready: 1).at(3_470_000)]).decisions.last
+        #expect(last?.text("mode") == "recommend" && last?.int("desired") == 7)
+    }
+
+    @Test func `an order that is said again never undoes what an operator ordered since`() throws {
+        let decider = try Decider()
+        let policies = [policy("a", Self.terms(100, "web")), policy("b", Self.terms(50, "cart"))]
+        try decider.feed(policies)
+        _ = try Self.advice(decider, at: 1_000)
+        try decider.feed([
+            command(#"{"id":"1","verb":"floor","resource":"web","value":20}"#),
+            command(#"{"id":"2","verb":"floor","resource":"cart","value":40}"#),
+            command(#"{"id":"3","verb":"ceiling","resource":"cart","value":60}"#),
+        ])
+        try decider.feed([], watermark: 1_000)
+        let old = try decider.feed([], watermark: 1_000 + 50_000).filter { $0.topic == .outlooks }.map(\.bytes)
+        let since = [
+            command(#"{"id":"4","verb":"resume","resource":"web"}"#),
+            command(#"{"id":"5","verb":"floor","resource":"cart","value":70}"#),
+        ]
+        let rebuilt = try Decider(rebuilds: true)
+        try rebuilt.feed(policies)
+        _ = try Self.advice(rebuilt, at: 51_000)
+        for task in [decider, rebuilt] {
+            try task.feed(since)
+            try task.deliver(old)
+            #expect(try Self.advice(task, at: 60_000) == ["web": 10, "cart": 60])
+        }
+    }
 }

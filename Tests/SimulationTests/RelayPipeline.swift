@@ -145,7 +145,8 @@ final class RelayNormalizer: TaskLogic {
     func receive(_ record: InboxRecord, muted: Bool) throws(TaskFault) {
         emitter.begin(inputOffset: record.offset, muted: muted)
         guard let value = record.value else { return }
-        seen += 1
+        // Not a count: where superseded records have gone, a replay must end where the first reading did.
+        seen = record.offset + 1
         let hash = fnv1a64(value)
         var entry = Entry(kind: .sample, time: EventTime(milliseconds: seen), value: Double(hash % 1_000))
         entry.resource = names.intern("svc-\(hash % 20)") ?? 0

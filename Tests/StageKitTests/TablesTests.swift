@@ -78,6 +78,53 @@ struct TablesTests {
         }
     }
 
+    @Test("A slot that is free is given out again, after a snapshot as well, and a wrong list of them is refused")
+    func reuse() throws {
+        var table = PagedTable<Cell>(cellsMax: 4)
+        for index in 0..<4 { #expect(table.append(Cell(a: UInt64(index + 1), b: 0)) == index) }
+        table.free(1, leaving: Cell(a: 0, b: 0))
+        table.free(2, leaving: Cell(a: 0, b: 0))
+        #expect(table.liveCount == 2 && table.count == 4)
+        var frozen = StateWriter()
+        table.freeze(tag: 1, into: &frozen)
+        try restored(frozen, tag: 1) { reader in
+            var again = PagedTable<Cell>(cellsMax: 4)
+            try again.restore(tag: 1, from: reader) { $0.pointee.a == 0 }
+            for _ in 0..<3 {
+                let cell = Cell(a: 9, b: 9)
+                #expect(again.append(cell) == table.append(cell))
+            }
+            #expect(again.append(Cell(a: 9, b: 9)) == nil)
+            var other = PagedTable<Cell>(cellsMax: 4)
+            #expect(throws: StateError.self) { try other.restore(tag: 1, from: reader) { _ in false } }
+            other = PagedTable<Cell>(cellsMax: 4)
+            #expect(throws: StateError.self) { try other.restore(tag: 1, from: reader) { $0.pointee.a <= 1 } }
+        }
+    }
+
+    @Test("Names that nobody marks are forgotten, and their numbers given out again in the same order everywhere")
+    func forgetting() throws {
+        let names = NameTable(namesMax: 40)
+        for index in 0..<40 { _ = names.intern("name-\(index)") }
+        #expect(names.intern("more") == nil && names.isCrowded)
+        names.keep { marks in for name in 1...40 where name % 4 == 0 { marks.mark(NameID(name)) } }
+        #expect(names.liveCount == 10 && names.count == 40)
+        #expect(Array("name-2".utf8).withUnsafeBytes { names.find($0) } == nil)
+        var frozen = StateWriter()
+        names.freeze(tag: 2, into: &frozen)
+        try restored(frozen, tag: 2) { reader in
+            let again = NameTable(namesMax: 40)
+            try again.restore(tag: 2, from: reader)
+            for index in 0..<30 { #expect(again.intern("new-\(index)") == names.intern("new-\(index)")) }
+            #expect(names.intern("new-0") == 1 && names.intern("new-29") == 39)
+            for name in 1...40 { #expect(again.text(of: NameID(name)) == names.text(of: NameID(name))) }
+            #expect(names.text(of: 4) == "name-3" && names.intern("name-39") == 40)
+            #expect(again.intern("one too many") == nil)
+        }
+        names.keep { $0.markAll() }
+        #expect(names.liveCount == 40)
+    }
+
     @Test("Names keep their numbers through a snapshot")
     func names() throws {
         let names = NameTable(namesMax: 5_000)
@@ -117,6 +164,31 @@ struct TablesTests {
                 reference[key] = round
                 index.insert(a, b, round)
             }
+        }
+    }
+
+    @Test("Pairs can be removed from the index, whatever stands around them")
+    func pairsRemoved() {
+        var state: UInt64 = 43
+        var index = PairIndex()
+        var reference: [UInt64: Int] = [:]
+        for round in 0..<60_000 {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            let (a, b) = (UInt32(state >> 40 & 0x1f), UInt32(state >> 20 & 0x1f) + 1)
+            let key = UInt64(a) << 32 | UInt64(b)
+            if reference[key] != nil || round % 3 == 0 {
+                reference[key] = nil
+                index.remove(a, b)
+            } else {
+                reference[key] = round
+                index.insert(a, b, round)
+            }
+            let (c, d) = (UInt32(state >> 30 & 0x1f), UInt32(state >> 50 & 0x1f) + 1)
+            #expect(index.find(c, d) == reference[UInt64(c) << 32 | UInt64(d)])
+        }
+        #expect(index.count == reference.count)
+        for (key, value) in reference {
+            #expect(index.find(UInt32(key >> 32), UInt32(truncatingIfNeeded: key)) == value)
         }
     }
 }

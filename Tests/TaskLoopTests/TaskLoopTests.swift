@@ -237,8 +237,37 @@ struct TaskLoopTests {
         loop.flushed(nil)
         loop.committed(nil, now: 100)
         #expect(loop.next(now: 100) == .snapshot([StartOffset(a, 11)]))
-        loop.snapshotTaken(now: 100)
+        loop.snapshotTaken([StartOffset(a, 11)], now: 100)
         #expect(loop.next(now: 500) == .poll(timeoutMilliseconds: 100))
+    }
+
+    @Test("Of several tasks that are due one is frozen at a time, and the others some time later; at a stop all")
+    func staggered() {
+        func take(_ loop: inout TaskLoop, _ offset: Int64, now: Int64) {
+            for id in [a, b] where loop.admit(id, offset: offset) == .speak {
+                loop.received(id, offset: offset, inputBytes: 1, outputBytesPending: 1, now: now)
+            }
+            _ = loop.next(now: now + 100)
+            loop.flushed(nil)
+            loop.committed(nil, now: now)
+        }
+        var settings = LoopSettings()
+        settings.snapshotIntervalMilliseconds = 800
+        settings.heartbeatIntervalMilliseconds = .max
+        var loop = TaskLoop(settings: settings)
+        loop.assigned([a, b], now: 0)
+        for id in [a, b] { loop.recovered(id, from: 10, speakFrom: 10, committed: 10) }
+        loop.assigned()
+        take(&loop, 10, now: 1_200)
+        #expect(loop.next(now: 1_200) == .snapshot([StartOffset(a, 11)]))
+        loop.snapshotTaken([StartOffset(a, 11)], now: 1_200)
+        take(&loop, 11, now: 1_201)
+        #expect(loop.next(now: 1_299) == .poll(timeoutMilliseconds: 100), "a tenth of a second apart")
+        #expect(loop.next(now: 1_300) == .snapshot([StartOffset(b, 12)]))
+        loop.snapshotTaken([StartOffset(b, 12)], now: 1_300)
+        take(&loop, 12, now: 1_301)
+        loop.requestStop()
+        #expect(loop.next(now: 1_302) == .snapshot([StartOffset(a, 13), StartOffset(b, 13)]))
     }
 
     @Test("A stop commits what is pending first")
@@ -251,7 +280,7 @@ struct TaskLoopTests {
         _ = loop.next(now: 0)
         loop.committed(nil, now: 0)
         #expect(loop.next(now: 0) == .snapshot([StartOffset(a, 11)]))
-        loop.snapshotTaken(now: 0)
+        loop.snapshotTaken([StartOffset(a, 11)], now: 0)
         #expect(loop.next(now: 0) == .stop(.requested))
     }
 }
@@ -332,7 +361,7 @@ extension TaskLoopTests {
         settle(&loop, now: 100)
         #expect(loop.next(now: 999) == .poll(timeoutMilliseconds: 100))
         #expect(loop.next(now: 1_000) == .snapshot([StartOffset(a, 11)]))
-        loop.snapshotTaken(now: 1_000)
+        loop.snapshotTaken([StartOffset(a, 11)], now: 1_000)
         #expect(loop.next(now: 9_000) == .poll(timeoutMilliseconds: 100), "nothing came since")
         loop.requestStop()
         #expect(loop.next(now: 9_000) == .stop(.requested))
@@ -340,7 +369,7 @@ extension TaskLoopTests {
         settle(&stopping, now: 100)
         stopping.requestStop()
         #expect(stopping.next(now: 101) == .snapshot([StartOffset(a, 11)]))
-        stopping.snapshotTaken(now: 102)
+        stopping.snapshotTaken([StartOffset(a, 11)], now: 102)
         #expect(stopping.next(now: 103) == .stop(.requested))
     }
 

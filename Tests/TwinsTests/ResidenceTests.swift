@@ -73,6 +73,16 @@ struct ResidenceTests {
         #expect(gone.map(\.resource) == ["web"] && gone.map(\.object) == [""])
     }
 
+    @Test("A repeat that is older than the memory of its twin is late, and not folded again")
+    func repeatsOfTheForgotten() throws {
+        let harness = try Harness()
+        try harness.feed([.sample("web", "rps", t0, 5), .watermark(t0), .watermark(t0 + 700_000)])
+        try harness.feed([.sample("web", "rps", t0, 5)])
+        #expect(harness.count("accepted") == 1 && harness.count("late") == 1)
+        try harness.feed([.sample("web", "rps", t0 + 700_000, 5)])
+        #expect(harness.count("accepted") == 2)
+    }
+
     @Test("Traffic between two strangers is not for the graph of this partition")
     func traffic() throws {
         let (here, there) = (try name(leadingHere: true), try name(leadingHere: false))

@@ -184,6 +184,8 @@ final class ReplayWorld: WorkerWorld {
         return point > 0 ? point : nil
     }
 
+    func rest(milliseconds: Int64) { usleep(UInt32(clamping: milliseconds * 1_000)) }
+
     func bounds(_ partition: TopicPartition) throws(WorldError) -> LogBounds {
         do throws(KafkaError) {
             let told = try consumer.watermarks(name(partition), timeoutMilliseconds: Self.timeoutMilliseconds)

@@ -130,6 +130,7 @@ package struct RuntimeConfiguration: Sendable {
         loop.heartbeatIntervalMilliseconds = milliseconds("heartbeatIntervalMilliseconds")
         loop.snapshotIntervalMilliseconds = milliseconds("snapshotIntervalMilliseconds")
         loop.snapshotBytes = values.integer("loop.snapshotBytes")
+        loop.snapshotHeldBytesMax = values.integer("loop.snapshotHeldBytesMax")
         loop.flushTimeoutMilliseconds = milliseconds("flushTimeoutMilliseconds")
         loop.revokeTimeoutMilliseconds = milliseconds("revokeTimeoutMilliseconds")
         loop.rebuildBackoffMilliseconds = milliseconds("rebuildBackoffMilliseconds")

@@ -67,6 +67,7 @@ enum RuntimeKeys {
             key("heartbeatIntervalMilliseconds", d.heartbeatIntervalMilliseconds, "A heartbeat at least so often."),
             key("snapshotIntervalMilliseconds", d.snapshotIntervalMilliseconds, "A snapshot after so long with input."),
             key("snapshotBytes", d.snapshotBytes, "A snapshot after so many bytes of input."),
+            key("snapshotHeldBytesMax", d.snapshotHeldBytesMax, "Memory that writing snapshots may cost."),
             key("flushTimeoutMilliseconds", d.flushTimeoutMilliseconds, "Longest wait for acknowledgements."),
             key("revokeTimeoutMilliseconds", d.revokeTimeoutMilliseconds, "For flush and commit in a rebalance."),
             key("rebuildBackoffMilliseconds", d.rebuildBackoffMilliseconds, "First wait before a rebuild."),

@@ -49,6 +49,9 @@ extension SettingsTable<NormalizerSettings> {
             "metrics", "Declared metrics: NAME=ROLE[/UNIT][/counter|/gauge],…", parse: Self.metrics)
         table.integer("latenessSecondsMax", \.latenessSecondsMax, "How late a record may come and still count.")
         table.integer("restateSeconds", \.restateSeconds, "What is known of a resource is said again after so long.")
+        table.integer(
+            "expireSeconds", \.expireSeconds, in: 1...1_000_000_000,
+            "A resource of which nothing is heard so long is forgotten.")
         table.integer("futureSecondsMax", \.futureSecondsMax, "A larger step forward of event time must be confirmed.")
         table.integer("jumpConfirmations", \.jumpConfirmations, in: 1...1_000, "Records that confirm such a step.")
         table.integer("recordBytesMax", \.recordBytesMax, in: 1_024...100_000_000, "A larger record is a dead letter.")

@@ -32,7 +32,7 @@ extension SettingsTable<ScalingSettings> {
             "leadSecondsDefault", \.leadSecondsDefault, in: 0...86_400, "From an action to ready units, until learned.")
         table.integer(
             "policyRestateSeconds", \.policyRestateSeconds, in: 60...1_000_000_000,
-            "Every policy is said again into outlooks once in so long; well below that topic's retention.")
+            "Policies and orders in force are said again into outlooks so often; well below its retention.")
         table.integer(
             "restateSeconds", \.restateSeconds, in: 1...1_000_000_000, "When an unchanged decision is restated.")
         table.flag("restateEveryDecision", \.restateEveryDecision, "Restate at every evaluation.")

@@ -299,6 +299,11 @@ package final class KafkaWorld: WorkerWorld {
     /// Counts what `KafkaWorld+Output` does.
     func count(_ change: (inout WorldStatistics) -> Void) { change(&statistics) }
 
+    package func rest(milliseconds: Int64) {
+        sleepMilliseconds(milliseconds, unless: isStopping)
+        refreshClock()
+    }
+
     // MARK: the end
 
     /// Ends consumer, producer and snapshot writer within the deadline. What is to be committed has been committed.
