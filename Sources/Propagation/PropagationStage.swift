@@ -39,7 +39,7 @@ package struct PropagationStage: Stage, ~Copyable {
     package static var inbox: TopicName { .forecasts }
     package static var outputs: [TopicName] { [.outlooks, .forecasts] }
     package static var watermarkOutput: TopicName? { .outlooks }
-    package static var logicVersion: UInt32 { 4 }
+    package static var logicVersion: UInt32 { 5 }
 
     let settings: PropagationSettings
     let task: TaskID
