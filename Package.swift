@@ -162,7 +162,10 @@ let package = Package(
         tests("Kafka", ["Kafka", "TwinCore"]),
         tests(
             "Runtime",
-            ["Runtime", "Kafka", "Worker", "Snapshots", "TaskLoop", "StageKit", "Messages", "TwinCore", logging]),
+            [
+                "Runtime", "Normalization", "Kafka", "Worker", "Snapshots", "TaskLoop", "StageKit", "Messages",
+                "TwinCore", logging,
+            ]),
         tests("Views", ["TestKit", "Views", "StageKit", "Messages", "TwinCore"]),
         tests(
             "API",

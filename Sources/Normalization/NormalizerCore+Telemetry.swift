@@ -58,6 +58,8 @@ extension NormalizerCore {
         case .slo: .slo
         case .backlog: .backlog
         case .footprint: .footprint
+        case .supply: .supply
+        case .unknown: .unknown
         }
     }
 

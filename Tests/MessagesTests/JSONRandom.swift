@@ -106,7 +106,7 @@ struct TelemetryDocuments {
         if random.chance(30) { add("\"unit\"", random.chance(80) ? string("ratio") : string()) }
         if random.chance(30) { add("\"kind\"", string(random.pick(["gauge", "counter", "counter", "count"]))) }
         if random.chance(30) {
-            add("\"role\"", string(random.pick(["demand", "slo", "backlog", "footprint", "utilisation", "x"])))
+            add("\"role\"", string(random.pick(["demand", "slo", "backlog", "supply", "utilisation", "x"])))
         }
         if random.chance(30) { add(string("locality"), string()) }
         if random.chance(20) { add("\"class\"", random.chance(90) ? string() : value()) }

@@ -58,7 +58,7 @@ extension Mirror {
     /// The samples, or nil where the limits and rules of the format refuse the element.
     var verdicts: Set<Verdict>? {
         let kinds = ["gauge", "counter"]
-        let roles = ["demand", "utilisation", "slo", "backlog", "footprint"]
+        let roles = ["demand", "utilisation", "slo", "backlog", "footprint", "supply", "unknown"]
         guard let resource, let moment, metrics == nil || metric == nil && value == nil else { return nil }
         let names = [resource, metric, kind, role, locality, `class`, source].compactMap { $0 }
         guard names.allSatisfy(Self.isName), unit.map({ $0.isEmpty || Self.isName($0) }) ?? true else { return nil }

@@ -134,6 +134,8 @@ struct TelemetryTests {
         let words = "\"role\":\"slo\",\"kind\":\"counter\""
         let stated = SampleCode(raw: try code("\"metric\":\"orders\",\"value\":6,\(words)").code)
         #expect(stated.role == .slo && stated.isCounter)
+        let supply = SampleCode(raw: try code("\"metric\":\"workers\",\"value\":6,\"role\":\"supply\"").code)
+        #expect(supply.role == .supply)
         #expect(SampleCode(raw: try code("\"metric\":\"cpu\",\"value\":6,\"unit\":\"%\"").code).role == .utilisation)
         #expect(SampleCode(raw: try code("\"metric\":\"Ready-Replicas\",\"value\":6").code).role == .supply)
         #expect(SampleCode(raw: try code("\"metric\":\"p95_ms\",\"value\":6").code).role == .slo)

@@ -1,4 +1,6 @@
 import Kafka
+import Messages
+import Normalization
 import StageKit
 import TaskLoop
 import Testing
@@ -147,6 +149,20 @@ struct ConfigurationTests {
             try load("stage: {weight: 3}", keys: table.keys)
         }
         #expect(error?.reason == "'stage.weight' is '3' (twinscale.yaml) and must be a number from 0.0 to 1.0")
+    }
+
+    @Test("A role that is none is answered with those that are")
+    func rolesOfMetrics() throws {
+        let table = SettingsTable<NormalizerSettings>.normalizer()
+        func metrics(_ text: String) throws -> [MetricDeclaration] {
+            let configuration = try load(environment: ["TWINSCALE_STAGE_METRICS": text], keys: table.keys)
+            return try table.normalizerSettings(configuration).metrics
+        }
+        #expect(try metrics("workers=supply").map(\.role) == [.supply])
+        let error = #expect(throws: ConfigurationError.self) { try metrics("foo=bar") }
+        let roles = "demand, utilisation, slo, backlog, footprint, supply, unknown"
+        #expect(error?.reason.contains("'bar' is no role; roles are \(roles)") == true)
+        #expect(table.keys.contains { $0.name == "stage.metrics" && $0.help.contains(roles) })
     }
 
     @Test("Names that only begin like ours are ignored and remembered, as orchestrators invent them")

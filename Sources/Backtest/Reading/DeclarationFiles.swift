@@ -73,8 +73,7 @@ package struct ResourcesFile {
             case "role":
                 let word = try file.text(value)
                 guard let found = MetricRole(text: word) else {
-                    let known = MetricRole.allCases.map(\.text).joined(separator: ", ")
-                    throw file.fault("role is \"\(word)\"; known are \(known)", at: value)
+                    throw file.fault("role is \"\(word)\"; known are \(MetricRole.words)", at: value)
                 }
                 role = found
             case "capacityPerUnit":

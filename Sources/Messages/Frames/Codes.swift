@@ -19,6 +19,9 @@ package enum MetricRole: UInt8, Sendable, CaseIterable, BitwiseCopyable {
 
     package var text: String { String(describing: self) }
 
+    /// All of them, for people.
+    package static let words = (allCases.dropFirst() + [.unknown]).map(\.text).joined(separator: ", ")
+
     package init?(text: String) {
         guard let match = Self.allCases.first(where: { $0.text == text }) else { return nil }
         self = match

@@ -246,6 +246,8 @@ extension TelemetryJSON {
         if word.spells("slo") { return .slo }
         if word.spells("backlog") { return .backlog }
         if word.spells("footprint") { return .footprint }
+        if word.spells("supply") { return .supply }
+        if word.spells("unknown") { return .unknown }
         records.note(.unknownWord, "role")
         return .unspecified
     }

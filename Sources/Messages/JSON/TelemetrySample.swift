@@ -20,6 +20,8 @@ package struct TelemetrySample: BitwiseCopyable {
         case slo = 3
         case backlog = 4
         case footprint = 5
+        case supply = 6
+        case unknown = 7
     }
 
     /// The resource's id. Never empty.

@@ -46,7 +46,8 @@ extension SettingsTable<NormalizerSettings> {
         table.text("locality", \.localityType, "Type of tag, or types joined by /, that is the unit of partitioning.")
         table.parsed("partitionTable", "Localities with a given partition: NAME=NUMBER,…", parse: Self.partitionTable)
         table.parsed(
-            "metrics", "Declared metrics: NAME=ROLE[/UNIT][/counter|/gauge],…", parse: Self.metrics)
+            "metrics", "Declared metrics: NAME=ROLE[/UNIT][/counter|/gauge],…; roles: \(MetricRole.words).",
+            parse: Self.metrics)
         table.integer("latenessSecondsMax", \.latenessSecondsMax, "How late a record may come and still count.")
         table.integer("restateSeconds", \.restateSeconds, "What is known of a resource is said again after so long.")
         table.integer(
@@ -113,7 +114,7 @@ extension SettingsTable<NormalizerSettings> {
                 guard let known = MetricRole(text: role) else {
                     let names = MetricRole.allCases.map(\.text)
                     let hint = nearest(to: role, among: names).map { "; did you mean '\($0)'?" } ?? ""
-                    return "'\(role)' is no role\(hint)"
+                    return "'\(role)' is no role; roles are \(MetricRole.words)\(hint)"
                 }
                 metric.role = known
             }
