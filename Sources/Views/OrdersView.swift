@@ -21,13 +21,15 @@ package struct PolicyVersion: Sendable {
         self.text = text
     }
 
-    package func write(into writer: inout JSONWriter) {
+    /// - Parameter warning: what the one who wrote it should know.
+    package func write(into writer: inout JSONWriter, warning: String? = nil) {
         writer.beginObject()
         writer.member("name", name)
         writer.member("version", version)
         writer.member("written", written)
         writer.member("rejected", rejected)
         writer.member("policy", json: text)
+        if let warning { writer.member("warning", warning) }
         writer.endObject()
     }
 }

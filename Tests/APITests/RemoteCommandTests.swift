@@ -74,6 +74,7 @@ import Views
         let second = try file(
             "second.json", #"{"match":{"tags":{"zone":"a"}},"mode":"observe","capacityPerReplica":40}"#)
         let wrong = try file("wrong.yaml", "mode: maybe\n")
+        let nobodys = try file("nobodys.yaml", "match: {class: queue}\ncapacityPerReplica: 40\n")
         try await Self.shop { (ask) async throws in
             #expect(try await ask(["policy", "validate", "shop", first]) == "valid")
             #expect(try await ask(["policy", "validate", "shop", wrong]).hasPrefix("not valid: "))
@@ -89,6 +90,7 @@ import Views
             #expect(try await ask(["policy", "get", "shop"]).contains("\"mode\": \"act\""))
             #expect(try await ask(["policy", "delete", "shop"]) == "shop is withdrawn")
             await #expect(throws: ToolError.self) { try await ask(["policy", "get", "shop"]) }
+            #expect(try await ask(["policy", "put", "queues", nobodys]).contains("but it matches no twin"))
         }
     }
 

@@ -246,10 +246,16 @@ import Views
     }
 
     @Test func integrationsGiveOneNumberAndManyLines() async throws {
-        try await shop().test { (ask) async throws in
+        let server = try shop()
+        let mute = SmallFleet.summary("mute").replacing(#""readyUnits":4"#, with: #""readyUnits":null"#)
+        server.fold(.twins, key: "mute", mute)
+        try await server.test { (ask) async throws in
             #expect(try await ask(.get, "/v1/keda/web").json()["value"]?.number == 5)
             #expect(try await ask(.get, "/v1/keda/web?value=forecast").json()["value"]?.number == 150)
             #expect(try await ask(.get, "/v1/keda/nobody").status == 404)
+            #expect(try await ask(.get, "/v1/keda/mute").json()["detail"]?.text?.contains("role supply") == true)
+            let policy = try await ask(.put, "/v1/policies/mute", body: #"{"match":{"resource":"mute"}}"#).json()
+            #expect(policy["warning"]?.text?.contains("role supply") == true)
             let metrics = try await ask(.get, "/metrics").text
             #expect(metrics.contains("twinscale_twin_desired_units{resource=\"web\",locality=\"shop-1\"} 5\n"))
         }

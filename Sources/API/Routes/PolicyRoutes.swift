@@ -101,7 +101,25 @@ enum PolicyRoutes {
         let written = PolicyVersion(
             name: name, version: next, written: EventTime(milliseconds: wallMilliseconds()), rejected: nil,
             text: value.bytes)
-        return Reply(.bytes(json(written))).with(tag: String(next)).with(detail: "policy \(name) version \(next)")
+        var writer = JSONWriter()
+        written.write(into: &writer, warning: warning(body, services))
+        return Reply(.bytes(writer.bytes)).with(tag: String(next)).with(detail: "policy \(name) version \(next)")
+    }
+
+    /// What keeps a policy from deciding anything, if something does.
+    private static func warning(_ policy: JSONValue, _ services: Services) -> String? {
+        let matcher = PolicyMatcher(policy)
+        var (matched, withoutUnits) = (0, 0)
+        services.store.forEachTwin { twin in
+            guard matcher.matches(twin) else { return }
+            matched += 1
+            if twin.readyUnits == nil { withoutUnits += 1 }
+        }
+        if matched == 0 { return "it matches no twin that is known now" }
+        guard withoutUnits == matched else { return nil }
+        return
+            "no twin that it matches has told how many units are ready, so nothing is decided: send a metric of role "
+            + "supply, e.g. replicas"
     }
 
     static func delete(_ call: Call, _ services: Services) async throws(Problem) -> Reply {

@@ -186,7 +186,8 @@ struct PolicyCommand: AsyncParsableCommand {
         let written = try await remote.ask(
             .put, ["v1", "policies", name], body: policy, ifMatch: ifVersion.map { "\($0)" }
         ).value
-        return .page(written, ["\(written["name"].cell) is version \(written["version"].cell) now"])
+        let warning = written["warning"]?.text.map { ["but \(printable($0, bytesMax: 400))"] } ?? []
+        return .page(written, ["\(written["name"].cell) is version \(written["version"].cell) now"] + warning)
     }
 
     struct Rollback: RemoteCommand {

@@ -438,6 +438,7 @@ class Editor {
         signal: this.signal,
       });
       toast(`${this.name} is applied as version ${written.version}`);
+      if (written.warning) toast(`But ${written.warning}`, "danger");
       this.settle(written);
       this.page.refresh();
     } catch (error) {
