@@ -121,7 +121,7 @@ import Views
     @Test func whatIsWrongIsSaidWithAWayOut() async throws {
         try await Self.shop(try TestServer.guarded()) { (ask) async throws in
             let error = await #expect(throws: ToolError.self) { try await ask(["twin", "list"]) }
-            #expect(error?.reason == "the server does not know you")
+            #expect(error?.reason == "no token was sent, and the server wants one")
             #expect(error?.hint?.contains("TWINSCALE_TOKEN") == true)
         }
         try await Self.shop { (ask) async throws in
@@ -144,6 +144,11 @@ import Views
             let refused = await #expect(throws: ToolError.self) {
                 try await ask(["pause", "web", "--token-file", path])
             }
+            try Data("nobody's\n".utf8).write(to: URL(fileURLWithPath: path))
+            let stranger = await #expect(throws: ToolError.self) {
+                try await ask(["twin", "list", "--token-file", path])
+            }
+            #expect(stranger?.reason == "the server does not know you")
             #expect(refused?.reason.contains("operator") == true)
         }
         var options = try ServerOptions.parse(["--server", "http://far.example"])

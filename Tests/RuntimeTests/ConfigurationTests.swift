@@ -167,7 +167,10 @@ struct ConfigurationTests {
 
     @Test("Names that only begin like ours are ignored and remembered, as orchestrators invent them")
     func foreignEnvironment() throws {
-        let configuration = try load(environment: ["TWINSCALE_SERVICE_HOST": "10.0.0.1", "PATH": "/bin"])
+        let configuration = try load(environment: [
+            "TWINSCALE_SERVICE_HOST": "10.0.0.1", "TWINSCALE_SERVER": "http://a", "TWINSCALE_TOKEN": "x",
+            "TWINSCALE_CA": "ca.pem", "PATH": "/bin",
+        ])
         #expect(configuration.ignoredEnvironment == ["TWINSCALE_SERVICE_HOST"])
     }
 

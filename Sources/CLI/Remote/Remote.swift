@@ -151,7 +151,7 @@ struct Remote: Sendable {
         return switch status {
         case 401:
             ToolError(
-                "the server does not know you",
+                address.token == nil ? "no token was sent, and the server wants one" : "the server does not know you",
                 hint: "give your token: TWINSCALE_TOKEN or --token-file FILE; an admin makes one with twin-api token")
         case 403: ToolError("you may not do that: \(detail ?? "no reason given")")
         case 404 where problem?["code"] == nil:

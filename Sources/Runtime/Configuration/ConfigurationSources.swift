@@ -149,6 +149,9 @@ package struct ConfigurationSources: Sendable {
 
     // MARK: the environment
 
+    /// The file, and what the command line tool reads, which people export for a whole shell.
+    private static let otherVariables = ["TWINSCALE_CONFIG", "TWINSCALE_SERVER", "TWINSCALE_TOKEN", "TWINSCALE_CA"]
+
     private mutating func takeEnvironment(_ variables: [String: String], keys: [ConfigurationKey]) {
         let names = Dictionary(keys.map { ($0.environmentName, $0.name) }, uniquingKeysWith: { first, _ in first })
         for (variable, text) in variables.sorted(by: { $0.key < $1.key }) where variable.hasPrefix("TWINSCALE_") {
@@ -158,7 +161,7 @@ package struct ConfigurationSources: Sendable {
             } else if variable.hasPrefix("TWINSCALE_KAFKA_") {
                 let property = variable.dropFirst(16).lowercased().replacing("_", with: ".")
                 kafka.append((property, written))
-            } else if variable != "TWINSCALE_CONFIG" {
+            } else if !Self.otherVariables.contains(variable) {
                 ignoredEnvironment.append(variable)
             }
         }
