@@ -72,8 +72,9 @@ struct Evaluation: BitwiseCopyable {
     var scale = 1.0
     var stepCount = 0
     var mask: UInt32 = 0
-    /// The command that binds, by serial number.
+    /// The command that binds, and the one that set the number, by serial number.
     var command: UInt32 = 0
+    var setting: UInt32 = 0
     /// An operator let the proposal go ahead.
     var isApproved = false
     private(set) var steps: [22 of Step] = .init(repeating: Step())
@@ -182,6 +183,7 @@ extension Evaluation {
         if orders.setUntil > now {
             manual = orders.set
             command = orders.setCommand
+            setting = command
             driver = .manual
             return apply(.manualSet, orders.set)
         }

@@ -119,7 +119,7 @@ extension ScalingStage {
         var action: String?
         let account = Account(
             cell: cell.pointee, evaluation: evaluation, terms: terms, names: names,
-            command: ledger.record(serial: evaluation.command))
+            command: ledger.record(serial: evaluation.command), setting: ledger.record(serial: evaluation.setting))
         if isAction { action = issue(slot, account, into: out) }
         let sequence = writeDecision(account, action: action, isNewProposal: isNewProposal, into: out)
         let written = cells.write(slot)

@@ -16,7 +16,7 @@ package struct ScalingStage: Stage, ~Copyable {
     package static var inbox: TopicName { .outlooks }
     package static var outputs: [TopicName] { [.actions, .decisions, .outlooks] }
     package static var watermarkOutput: TopicName? { nil }
-    package static var logicVersion: UInt32 { 4 }
+    package static var logicVersion: UInt32 { 5 }
 
     let settings: ScalingSettings
     let task: TaskID

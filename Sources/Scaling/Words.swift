@@ -31,8 +31,9 @@ struct Account {
     let evaluation: Evaluation
     let terms: PolicyTerms
     let names: NameTable
-    /// The command that binds, if one does.
+    /// The command that binds, if one does, and the one that set the number.
     let command: CommandLedger.Record?
+    let setting: CommandLedger.Record?
 
     var metric: String { cell.metric == 0 ? "the metric" : names.text(of: cell.metric) }
     /// What units are meant to be used to.
@@ -84,9 +85,10 @@ struct Account {
 
     private var cause: String {
         let level = short(cell.view.level * evaluation.scale)
-        let ready = "(\(evaluation.ready) ready)"
+        let underway = evaluation.base == evaluation.ready ? "" : ", \(evaluation.base) under way"
+        let ready = "(\(evaluation.ready) ready\(underway))"
         switch evaluation.driver {
-        case .manual: return "\(owner) set \(evaluation.manual)\(why)"
+        case .manual: return "\(Self.owner(setting)) set \(evaluation.manual)\(Self.why(setting))"
         case .predictive:
             return predictiveCause + " \(ready)\(neighbours(cell.view.influence))\(event)"
         case .reactive: return "\(metric) at \(level) now needs \(evaluation.reactive) at \(percent) \(ready)"
@@ -151,12 +153,16 @@ struct Account {
         return "; neighbours add \(short(Double(influence) * evaluation.scale))"
     }
 
-    private var owner: String {
+    private var owner: String { Self.owner(command) }
+
+    private static func owner(_ command: CommandLedger.Record?) -> String {
         guard let command, !command.owner.isEmpty else { return "an operator" }
         return String(decoding: command.owner, as: UTF8.self)
     }
 
-    private var why: String {
+    private var why: String { Self.why(command) }
+
+    private static func why(_ command: CommandLedger.Record?) -> String {
         guard let command, !command.reason.isEmpty else { return "" }
         return " (\(String(decoding: command.reason, as: UTF8.self)))"
     }
@@ -164,7 +170,7 @@ struct Account {
     private func words(_ step: Evaluation.Step) -> String {
         let after = step.after
         switch step.limit {
-        case .manualSet: return "\(owner) set \(after)"
+        case .manualSet: return "\(Self.owner(setting)) set \(after)"
         case .manualHold: return "\(owner) holds \(after)\(why)"
         case .manualFloor: return "raised to the floor \(after) set by hand"
         case .manualCeiling: return "lowered to the ceiling \(after) set by hand"

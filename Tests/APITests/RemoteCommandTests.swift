@@ -30,7 +30,7 @@ import Views
 
     @Test(arguments: [
         (["twin", "list"], ["RESOURCE", "cart", "shop-1"]),
-        (["twin", "fleet", "--within", "60"], ["At risk", "130.6 %"]),
+        (["twin", "fleet", "--within", "60"], ["At risk", "NEEDED OF READY, 60 MIN", "130.6 %"]),
         (["twin", "show", "web"], ["Metrics", "requests", "more is coming", "calls"]),
         (["twin", "history", "web"], ["CAPACITY", "160"]),
         (["twin", "forecast", "web"], ["99.9 %", "RARE SEEN", "60 min"]),

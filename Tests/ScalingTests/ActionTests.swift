@@ -24,6 +24,7 @@ private let still = #""stabilisation":{"downSeconds":0}"#
         let second = try decider.feed([outlook(650, ready: 2, at: 1_020)])
         #expect(second.actions.first?.int("to") == 7 && second.actions.first?.int("from") == 2)
         #expect(second.actions.first?.text("supersedes") == first.actions[0].text("action"))
+        #expect(second.actions.first?.text("reason")?.contains("(2 ready, 5 under way)") == true)
         let third = try decider.feed([outlook(150, ready: 2, at: 1_035)])
         #expect(third.actions.isEmpty && third.decisions.last?.constraints == ["actionInFlight"])
         // An answer about the superseded action only counts its units.
@@ -268,6 +269,19 @@ private let still = #""stabilisation":{"downSeconds":0}"#
         #expect(old.map(\.kind) == ["commandRefused"] && old[0].text("reason") == "it has expired")
         #expect(try decider.feed([command(#"{"id":"b","verb":"sett"}"#)]).first?.kind == "commandRefused")
         #expect(try decider.feed([command(#"{"id":"e","verb":"hold","resource":"elsewhere"}"#)]).isEmpty)
+    }
+
+    @Test func `an order is explained by its own reason`() throws {
+        let decider = try Decider()
+        try decider.feed([policy("p", "{\(plain),\(still)}")])
+        try decider.feed([outlook(300, ready: 3, at: 1_005)])
+        try decider.feed([
+            command(#"{"id":"q","verb":"pause","resource":"web","owner":"bob","reason":"test","until":1100}"#)
+        ])
+        let set = try decider.feed([
+            command(#"{"id":"s","verb":"set","resource":"web","value":4,"owner":"ann","until":1100}"#)
+        ])
+        #expect(set.decisions.first?.text("reason") == "ann set 4; 3, as scaling up is paused (test)")
     }
 
     @Test func `pauses, floors, ceilings and holds are respected and lifted`() throws {

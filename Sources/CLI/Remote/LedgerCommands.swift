@@ -25,9 +25,10 @@ struct DecisionsCommand: AsyncParsableCommand {
         .init("TIME", at: "time"), .init("RESOURCE", at: "subject"), .init("KIND", at: "data", "kind"),
         .init("MODE", at: "data", "mode"),
         .init("UNITS") { entry in
-            guard let from = entry.at(["data", "current"])?.integer, let to = entry.at(["data", "desired"])?.integer
-            else { return "-" }
-            return from == to ? "\(to)" : "\(from) → \(to)"
+            // As in its action: from the units that are ready, whatever is under way.
+            let ready = entry.at(["data", "inputs", "readyUnits"])?.integer ?? entry.at(["data", "current"])?.integer
+            guard let ready, let to = entry.at(["data", "desired"])?.integer else { return "-" }
+            return ready == to ? "\(to)" : "\(ready) → \(to)"
         },
         .init("REASON", at: "data", "reason"), .init("ID", at: "id"),
     ]

@@ -10,12 +10,16 @@ struct TwinCommand: AsyncParsableCommand {
         subcommands: [List.self, Fleet.self, Show.self, History.self, Forecast.self, Accuracy.self],
         defaultSubcommand: List.self)
 
-    static let columns: [Printout.Column] = [
-        .init("RESOURCE", at: "resource"), .init("LOCALITY", at: "locality"), .init("METRIC", at: "metric"),
-        .init("LEVEL", at: "level"), .init("READY", at: "readyUnits"), .init("DESIRED", at: "desiredUnits"),
-        .init("RISK") { $0.at(["risk", "utilisation"]).percent },
-        .init("IN") { $0.at(["risk", "atSeconds"]).span }, .init("MODE", at: "mode"), .init("QUALITY", at: "quality"),
-    ]
+    /// The most that is expected to be needed within so many minutes, of what is ready, and when.
+    private static func columns(within minutes: Int) -> [Printout.Column] {
+        [
+            .init("RESOURCE", at: "resource"), .init("LOCALITY", at: "locality"), .init("METRIC", at: "metric"),
+            .init("LEVEL", at: "level"), .init("READY", at: "readyUnits"), .init("DESIRED", at: "desiredUnits"),
+            .init("NEEDED OF READY, \(minutes) MIN") { $0.at(["risk", "utilisation"]).percent },
+            .init("IN") { $0.at(["risk", "atSeconds"]).span }, .init("MODE", at: "mode"),
+            .init("QUALITY", at: "quality"),
+        ]
+    }
 
     struct List: RemoteCommand {
         static let configuration = CommandConfiguration(abstract: "List twins in the order of their names.")
@@ -36,7 +40,7 @@ struct TwinCommand: AsyncParsableCommand {
             let (items, hasMore) = try await remote.list(
                 ["v1", "twins"],
                 [("locality", locality), ("class", className), ("q", name)] + tag.map { ("tag", $0) }, limit: limit)
-            return .table(items, columns, none: "No twins match.", hasMore: hasMore)
+            return .table(items, columns(within: 30), none: "No twins match.", hasMore: hasMore)
         }
     }
 
@@ -64,7 +68,8 @@ struct TwinCommand: AsyncParsableCommand {
                 ("saved per hour", fleet["savedPerHour"].cell),
             ])
             return .page(
-                fleet, facts + Printout.section("At risk", fleet["ranked"]?.elements ?? [], columns))
+                fleet,
+                facts + Printout.section("At risk", fleet["ranked"]?.elements ?? [], columns(within: within)))
         }
     }
 
@@ -83,7 +88,7 @@ struct TwinCommand: AsyncParsableCommand {
                 ("ready units", twin["readyUnits"].cell), ("desired units", twin["desiredUnits"].cell),
                 ("policy", twin["policy"].cell), ("mode", twin["mode"].cell),
                 ("capacity per unit", twin["capacityPerUnit"].cell), ("target", twin["targetUtilisation"].percent),
-                ("lead time", twin["leadSeconds"].span), ("risk", twin.at(["risk", "utilisation"]).percent),
+                ("lead time", twin["leadSeconds"].span), ("needed of ready", twin.at(["risk", "utilisation"]).percent),
                 ("decision", twin.at(["decision", "data", "reason"]).cell),
             ])
             let metrics: [Printout.Column] = [
@@ -153,7 +158,7 @@ struct TwinCommand: AsyncParsableCommand {
 
     struct Accuracy: RemoteCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Show what was forecast, and what came.")
+            abstract: "Show what was forecast, and what was observed.")
 
         @OptionGroup var server: ServerOptions
         @OptionGroup var subject: MetricOptions
@@ -171,7 +176,7 @@ struct TwinCommand: AsyncParsableCommand {
             ])
             let columns: [Printout.Column] = [
                 .init("TIME", at: "time"), .init("MEAN", at: "mean"), .init("10 %", at: "q10"),
-                .init("90 %", at: "q90"), .init("CAME", at: "came"),
+                .init("90 %", at: "q90"), .init("OBSERVED", at: "came"),
             ]
             return .page(accuracy, facts + Printout.section("Pairs", accuracy["points"]?.elements ?? [], columns))
         }

@@ -15,7 +15,7 @@ import {
   words,
 } from "../parts/format.js";
 import { badge, empty, head, load, section, select, Stat, stats, throttle, VirtualList } from "../parts/ui.js";
-import { twinLink, units } from "../parts/twinbits.js";
+import { present, twinLink, units } from "../parts/twinbits.js";
 import { answerButtons } from "../parts/orders.js";
 
 /** The ledger: what waits, what was decided and why, what came of it. */
@@ -189,7 +189,7 @@ class DecisionsPage {
       h(
         "div",
         { class: "waiting-what" },
-        h("p", null, h("a", { href: twinLink(data.resource) }, data.resource), " ", units(data.current, data.desired)),
+        h("p", null, h("a", { href: twinLink(data.resource) }, data.resource), " ", units(present(data), data.desired)),
         h("p", { class: "note" }, data.reason),
       ),
       h("span", { class: "note nowrap", title: moment(time) }, when(time, live.now)),
@@ -226,7 +226,7 @@ class DecisionsPage {
         "span",
         { class: "entry-head" },
         h("b", null, data.resource ?? data.policy ?? words(data.kind)),
-        isDecision ? h("span", null, units(data.current, data.desired)) : h("span", null, summary(data)),
+        isDecision ? h("span", null, units(present(data), data.desired)) : h("span", null, summary(data)),
         h("time", { datetime: event.time ?? "", title: moment(event.time) }, when(event.time, live.now)),
       ),
       h("span", { class: "entry-why" }, data.reason ?? ""),
@@ -290,7 +290,7 @@ function explain({ decision, action }) {
       { class: "detail-head" },
       h("a", { href: twinLink(data.resource) }, data.resource),
       " ",
-      units(data.current, data.desired),
+      units(present(data), data.desired),
       " ",
       badge(data.mode, data.mode === "act" ? "accent" : "plain"),
     ),
@@ -367,6 +367,7 @@ function steps(data) {
   );
   const top = Math.max(
     1,
+    present(data),
     data.current,
     data.desired,
     ...proposed.map((name) => candidates[name]),
@@ -386,7 +387,8 @@ function steps(data) {
   return h(
     "ol",
     { class: "steps" },
-    bar("now", data.current, "now"),
+    bar("ready", present(data), "now"),
+    data.current !== present(data) && bar("under way", data.current, "now"),
     proposed.map((name) => bar(name, candidates[name], "")),
     constraints.map((one) =>
       bar(constraintNames[one.name] ?? words(one.name), one.after, one.after < one.before ? "cut" : "raised"),

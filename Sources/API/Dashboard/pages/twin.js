@@ -29,8 +29,8 @@ import {
   throttle,
   toast,
 } from "../parts/ui.js";
-import { twinLink, twinState, units, heat } from "../parts/twinbits.js";
-import { TwinChart } from "../parts/chart.js";
+import { present, twinLink, twinState, units, heat } from "../parts/twinbits.js";
+import { markKey, TwinChart } from "../parts/chart.js";
 import { answerButtons, orderButtons } from "../parts/orders.js";
 
 /** One twin: what came, what is expected, what was decided and why. */
@@ -389,7 +389,7 @@ class TwinPage {
               h(
                 "div",
                 { class: "controls answer" },
-                h("span", null, `It waits for approval: ${decision.data.current} → ${decision.data.desired}`),
+                h("span", null, `It waits for approval: ${present(decision.data)} → ${decision.data.desired}`),
                 answerButtons(this.proposal, this.me, () => this.refresh()),
               ),
           ]

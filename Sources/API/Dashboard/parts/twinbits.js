@@ -97,3 +97,6 @@ export function twinState(line) {
   if (!line.mode) return ["unmanaged", "plain", "No policy matches it"];
   return [line.mode, line.mode === "act" ? "accent" : "plain", `Policy ${line.policy ?? unknown}`];
 }
+
+/** The units that were ready at a decision, whatever was under way. */
+export const present = (data) => data.inputs?.readyUnits ?? data.current;
