@@ -198,6 +198,9 @@ package struct LedgerView: Sendable {
         proposals.append((resource, decision, proposal))
     }
 
+    /// Whether a proposal was approved, rejected or given up.
+    package func isSettled(_ proposal: String) -> Bool { settled[id: proposal] != nil }
+
     private mutating func settle(_ proposal: String) {
         settled.put(proposal, true)
         proposals.removeAll { $0.proposal == proposal }

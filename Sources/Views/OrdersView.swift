@@ -82,7 +82,7 @@ package struct CommandRecord: Sendable {
 }
 
 /// A planned event.
-package struct PlannedEventRecord: Sendable {
+package struct PlannedEventRecord: Sendable, Equatable {
     package var id: String
     package var start: EventTime
     package var end: EventTime

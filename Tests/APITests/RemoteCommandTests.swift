@@ -104,6 +104,10 @@ import Views
             #expect(try await ask(["approve", "p-1"]).hasPrefix("approve p-1"))
             #expect(try await ask(["reject", "p-1"]).hasPrefix("reject p-1"))
             #expect(try await ask(["commands", "--resource", "web"]).contains("pauseDown"))
+            for unknown in [["approve", "nosuch"], ["pause", "nosuch"]] {
+                let error = await #expect(throws: ToolError.self) { try await ask(unknown) }
+                #expect(error?.reason.contains("'nosuch'") == true)
+            }
             let added = try await ask([
                 "event", "add", "sale", "--start", "2026-11-27T06:00:00Z", "--end", "2026-11-27T22:00:00Z", "--scope",
                 "cluster:shop-1", "--kind", "campaign", "--uplift", "1.8",

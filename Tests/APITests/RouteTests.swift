@@ -172,6 +172,8 @@ import Views
                 #"{"id":"c-1","subject":"db","time":"2026-11-18T10:31:00Z","data":{"kind":"commandAccepted","#
                     + #""command":"\#(id)","verb":"approve","proposal":"\#(proposal)"}}"#)
             #expect(try await ask(.get, "/v1/proposals").json()["items"]?.elements.isEmpty == true)
+            let again = try await ask(.post, "/v1/commands", body: #"{"verb":"approve","action":"\#(proposal)"}"#)
+            #expect(again.status == 409)
             let commands = try await ask(.get, "/v1/commands").json()
             #expect(commands["items"]?.elements.first?["status"]?.text == "accepted")
             #expect(try await ask(.post, "/v1/commands", body: #"{"verb":"fly"}"#).status == 422)

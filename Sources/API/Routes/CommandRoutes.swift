@@ -46,6 +46,26 @@ enum CommandRoutes {
         return body["policy"] == nil && body["resource"]?.text.map { seen.contains($0) } ?? false
     }
 
+    /// Refuses an order about what nobody knows, as no decider would answer it. Views that are being
+    /// built, or that had to leave something out, cannot say.
+    private static func checkSubject(_ body: JSONValue, _ services: Services) async throws(Problem) {
+        let store = services.store
+        guard services.monitor.status.isReady, store.counts().refused == 0 else { return }
+        if let proposal = body["action"]?.text {
+            if store.ledger.withLock({ $0.isSettled(proposal) }) {
+                throw Problem(.conflict, "settled", "proposal '\(proposal)' was answered already")
+            }
+            let waits = { store.ledger.withLock { $0.proposals.contains { $0.proposal == proposal } } }
+            guard await services.comes(waits) else {
+                throw .notFound("proposal '\(proposal)' that waits for an answer")
+            }
+        } else if let resource = body["resource"]?.text {
+            guard await services.comes({ store.withTwin(resource) { _ in true } ?? false }) else {
+                throw .notFound("twin '\(resource)'")
+            }
+        }
+    }
+
     static func post(_ call: Call, _ services: Services) async throws(Problem) -> Reply {
         let body = try call.object()
         for name in ["id", "owner", "ts"] where body[name] != nil {
@@ -62,9 +82,11 @@ enum CommandRoutes {
         if let error = OrderCheck.command(value.bytes) {
             throw Problem(.unprocessableContent, "invalidCommand", error.reason)
         }
+        try await checkSubject(body, services)
         try await services.write([
             OrderRecord(.commands, key: Array(id.utf8), value: value.bytes, contentType: "application/json")
         ])
+        await services.comes { services.store.orders.withLock { $0.commands[id: id] != nil } }
         let record = CommandRecord(id: id, value: value, written: EventTime(milliseconds: wallMilliseconds()))
         let subject = record.action ?? record.resource ?? record.policy ?? ""
         return Reply.json(.accepted) { record.write(into: &$0) }.with(detail: "\(record.verb) \(subject) as \(id)")

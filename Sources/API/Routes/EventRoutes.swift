@@ -67,6 +67,7 @@ enum EventRoutes {
         try await services.write([
             OrderRecord(.environment, key: Array(event.id.utf8), value: bytes, contentType: "application/json")
         ])
+        await services.comes { services.store.orders.withLock { $0.event(event.id) } == event }
         let verb = event.isCancelled ? "cancelled" : "announced"
         return Reply.json(.accepted) { event.write(into: &$0) }.with(detail: "event \(event.id) \(verb)")
     }

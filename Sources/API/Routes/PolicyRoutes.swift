@@ -98,6 +98,7 @@ enum PolicyRoutes {
         try await services.write([
             OrderRecord(.policies, key: Array(name.utf8), value: value.bytes, contentType: "application/json")
         ])
+        await services.comes { services.store.orders.withLock { $0.nextVersion(of: name) } > next }
         let written = PolicyVersion(
             name: name, version: next, written: EventTime(milliseconds: wallMilliseconds()), rejected: nil,
             text: value.bytes)

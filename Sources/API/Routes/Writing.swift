@@ -16,6 +16,16 @@ extension Services {
         }
     }
 
+    /// Waits until the views show what was written or is being read, a second at most. False if they still don't.
+    @discardableResult
+    func comes(_ isThere: () -> Bool) async -> Bool {
+        for _ in 0..<40 {
+            if isThere() { return true }
+            guard (try? await Task.sleep(for: .milliseconds(25))) != nil else { break }
+        }
+        return isThere()
+    }
+
     /// Now, in event time: what the views have reached; nil before the first sample.
     var eventTime: EventTime? { store.reached() }
 }
