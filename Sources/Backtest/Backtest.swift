@@ -26,6 +26,8 @@ package final class Backtest {
     /// Resources whose tags were announced, by name number.
     @exclusivity(unchecked) private var announced: [Bool] = []
     private var resourceCount = 0
+    /// Policies that no resource was met for.
+    private var unmatched: [PoliciesFile.Policy]
     private var edgesAt = Int64.min
     private let accuracy: Accuracy
     /// After so many rows the stages are made anew from their snapshots; 0 for never.
@@ -44,6 +46,7 @@ package final class Backtest {
         policies = try options.policies.map { (path) throws(BacktestError) in
             try PoliciesFile(path: path, resources: declared)
         }
+        unmatched = policies?.policies ?? []
         origins = try options.origins.map { (path) throws(BacktestError) in
             try OriginsFile(path: path, trace: options.telemetry)
         }
@@ -255,6 +258,10 @@ extension Backtest {
             if announced[name] { continue }
             announced[name] = true
             resourceCount += 1
+            if !unmatched.isEmpty {
+                let id = series.names.text(of: key.resource)
+                unmatched.removeAll { $0.matches(id, resource) }
+            }
             if let resource { announce(resource, key.resource, at: time) }
         }
     }
@@ -313,6 +320,7 @@ extension Backtest {
         summary.originsAnswered = recorder.forecasts.answered
         summary.decisionRows = recorder.decisions.rows
         summary.decisionChanges = recorder.decisions.changes
+        summary.policiesUnmatched = unmatched.map(\.name)
         summary.driftRows = recorder.drift.rows
         for kind in DriftKind.allCases where kind != .none {
             summary.driftByKind.append((kind.text, recorder.drift.counts[Int(kind.rawValue)]))

@@ -40,7 +40,7 @@ package struct BacktestCommand: ParsableCommand {
                   metrics:
                     requests: {unit: req/min, kind: gauge, role: demand, capacityPerUnit: 600}
 
-            A policies file:
+            A policies file; one policy alone, as twinscale policy get prints it, or a list of them will do as well:
               policies:
                 - name: shop
                   match: {resource: shop}
@@ -70,7 +70,10 @@ package struct BacktestCommand: ParsableCommand {
             "Planned events: start,end,scope_key,scope_value,kind,uplift.", valueName: "file.csv"))
     var events: String?
 
-    @Option(help: ArgumentHelp("Scaling policies; without them nothing is decided.", valueName: "file.yaml"))
+    @Option(
+        help: ArgumentHelp(
+            "Scaling policies, or one as twinscale policy get prints it; without them nothing is decided.",
+            valueName: "file.yaml"))
     var policies: String?
 
     @Option(help: ArgumentHelp("How far to forecast, in seconds.", valueName: "s,s,…"))
@@ -118,6 +121,7 @@ package struct BacktestCommand: ParsableCommand {
 
     package func run() throws {
         let clock = try self.clock()
+        let hasSamples: Bool
         do throws(BacktestError) {
             var options = BacktestOptions(telemetry: telemetry, outputDirectory: out)
             options.resources = resources
@@ -136,11 +140,14 @@ package struct BacktestCommand: ParsableCommand {
             } else {
                 print(summary.text(outputDirectory: out), terminator: "")
             }
+            for warning in summary.warnings { complain("twinscale backtest: warning: \(warning)\n") }
+            hasSamples = summary.telemetry.rows > 0
         } catch {
             complain("twinscale backtest: \(error.reason)\n")
             if !error.hint.isEmpty { complain("  \(error.hint)\n") }
             throw ExitCode(1)
         }
+        if !hasSamples { throw ExitCode(1) }
     }
 }
 

@@ -116,6 +116,7 @@ struct BacktestTests {
         #expect(summary.accuracy.count == 4)
         #expect(summary.carried.count > 1 && (summary.carried.map(\.share).reduce(0, +) - 1).magnitude < 1e-9)
         let text = summary.text(outputDirectory: "out")
+        #expect(text.contains("* is worse") && !text.replacing("* is worse", with: "").contains("*"))
         #expect(text.contains("weight in the ensemble: ") && text.hasPrefix("6 000 samples of "))
         for score in summary.accuracy { #expect(score.count > 5_000 && score.quantileLossRatio < 1) }
         #expect(try scratch.text("out/summary.json").hasPrefix("{\"telemetry\":{\"file\":\"t\",\"rows\":6000,"))
@@ -292,6 +293,7 @@ struct BacktestTests {
         let summary = try run(try scratch.write("t.csv", "timestamp,resource,metric,value\n"), to: "out")
         #expect(summary.telemetry.rows == 0)
         for name in results { #expect(try lines("out/\(name)").count == 1) }
+        #expect(summary.warnings == ["there is no sample in t"])
         #expect(summary.text(outputDirectory: "out").contains("no forecast met its sample"))
         #expect(summary.text(outputDirectory: "out").hasPrefix("0 samples of 0 series of 0 resources"))
         var one = summary

@@ -45,6 +45,23 @@ struct DeclarationTests {
         #expect(text.contains("replicas.min"), "\(text)")
     }
 
+    @Test("one policy alone is taken as it is got, and one for nobody is told")
+    func aPolicyAlone() throws {
+        let telemetry = try scratch.write("t.csv", SyntheticFleet.csv(SyntheticFleet(ticks: 20).rows))
+        let got = #""version":3,"mode":"act","capacityPerReplica":10,"replicas":{"min":1,"max":40,"initial":2}"#
+        for (file, text, unmatched) in [
+            ("shop.json", "{\"match\":{\"resource\":\"svc-0\"},\(got)}", []),
+            ("all.json", "{\"name\":\"all\",\(got)}", []),
+            ("list.json", "[{\"name\":\"one\",\"match\":{\"class\":\"queue\"},\(got)}]", ["one"]),
+            ("tagged.json", "{\"match\":{\"tags\":{\"zone\":\"a\"}},\(got)}", ["tagged"]),
+        ] {
+            let policies = try scratch.write(file, text)
+            let summary = try suite.run(telemetry, to: "out") { $0.policies = policies }
+            #expect(summary.policiesUnmatched == unmatched)
+            #expect(summary.warnings.count == unmatched.count && (summary.decisionRows > 0) == unmatched.isEmpty)
+        }
+    }
+
     @Test("names in policies stay names, even where yaml takes them for numbers")
     func numericNames() throws {
         let path = try scratch.write(

@@ -91,7 +91,8 @@ package struct ResourcesFile {
     }
 }
 
-/// What `--policies` says: `policies: [{name, match, …}]` with the keys of a policy record.
+/// What `--policies` says: `policies: [{name, match, …}]` with the keys of a policy record, such a list alone, or one
+/// policy alone as `twinscale policy get` prints it.
 package struct PoliciesFile {
     /// One policy, as JSON for the decider.
     package struct Policy {
@@ -102,6 +103,19 @@ package struct PoliciesFile {
         package var line: Int
         package var decisionIntervalSeconds: Double?
         package var provisioningDelaySeconds: Double?
+        fileprivate var match: [(key: String, word: String)] = []
+
+        /// Whether the policy is for this resource, more specific ones aside. A resource lives where its cluster is.
+        func matches(_ id: String, _ declared: ResourcesFile.Resource?) -> Bool {
+            match.allSatisfy { key, word in
+                switch key {
+                case "resource": word == id
+                case "class": word == declared?.resourceClass
+                case "locality": declared?.tags.contains { $0.key == "cluster" && $0.value == word } ?? false
+                default: declared?.tags.contains { "tags.\($0.key)" == key && $0.value == word } ?? false
+                }
+            }
+        }
     }
 
     package private(set) var policies: [Policy] = []
@@ -111,11 +125,11 @@ package struct PoliciesFile {
     /// - Parameter resources: where a policy names no capacity, what is declared there for its metric counts.
     package init(path: String, resources: ResourcesFile? = nil) throws(BacktestError) {
         let file = try YAMLFile(path: path)
-        for node in try file.list("policies") {
+        let isAlone = file.root.mapping.map { $0["policies"] == nil } ?? false
+        for node in isAlone ? [file.root] : try file.list("policies") {
             var policy = Policy(name: "", version: 1, json: [], line: node.mark?.line ?? 0)
             var hasCapacity = false
             var metric: String?
-            var resource: String?
             for (key, value) in try file.pairs(node) {
                 switch key {
                 case "name": policy.name = try file.text(value)
@@ -124,20 +138,37 @@ package struct PoliciesFile {
                 case "capacityPerReplica": hasCapacity = true
                 case "decisionIntervalSeconds": policy.decisionIntervalSeconds = try file.number(value)
                 case "provisioningDelaySeconds": policy.provisioningDelaySeconds = try file.number(value)
-                case "match":
-                    for (inner, word) in try file.pairs(value) where inner == "resource" {
-                        resource = try file.text(word)
-                    }
+                case "match": policy.match = try Self.match(value, file)
                 default: continue
                 }
             }
+            if policy.name.isEmpty, isAlone { policy.name = Self.stem(path) }
             guard !policy.name.isEmpty else { throw file.fault("a policy without name", at: node) }
             let repeated = policies.contains { $0.name == policy.name }
             guard !repeated else { throw file.fault("policy \"\(policy.name)\" stands twice", at: node) }
+            let resource = policy.match.first { $0.key == "resource" }?.word
             let declared = hasCapacity ? nil : resource.flatMap { resources?.find($0) }
             policy.json = try Self.json(node, capacity: Self.capacity(declared, metric), file)
             policies.append(policy)
         }
+    }
+
+    private static func match(_ node: Node, _ file: YAMLFile) throws(BacktestError) -> [(key: String, word: String)] {
+        var match: [(key: String, word: String)] = []
+        for (key, value) in try file.pairs(node) where value.null == nil {
+            guard value.mapping != nil else {
+                match.append((key, try file.text(value)))
+                continue
+            }
+            for (inner, word) in try file.pairs(value) { match.append(("\(key).\(inner)", try file.text(word))) }
+        }
+        return match
+    }
+
+    /// `shop` of `policies/shop.json`.
+    private static func stem(_ path: String) -> String {
+        let file = path.split(separator: "/").last ?? ""
+        return String(file.split(separator: ".").first ?? "")
     }
 
     private static func capacity(_ resource: ResourcesFile.Resource?, _ metric: String?) -> Double? {

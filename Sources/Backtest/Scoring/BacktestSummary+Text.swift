@@ -47,12 +47,13 @@ extension BacktestSummary {
     private func accuracyTable() -> [String] {
         guard !accuracy.isEmpty else { return ["no forecast met its sample, so there is no accuracy to show", ""] }
         var rows = [["metric", "horizon", "series", "n", "MAE", "MAE/pers.", "WQL/pers.", "q50", "q90", "q95", "q99"]]
-        for score in accuracy.prefix(Self.tableRowsMax) {
+        let ordered = accuracy.sorted { ($0.metric, $0.horizonSeconds) < ($1.metric, $1.horizonSeconds) }
+        for score in ordered.prefix(Self.tableRowsMax) {
             rows.append(
                 [
                     score.metric, "\(score.horizonSeconds) s", "\(score.series)", "\(score.count)",
-                    Self.significant(score.meanAbsoluteError), Self.decimal(score.absoluteErrorRatio, 3),
-                    Self.decimal(score.quantileLossRatio, 3),
+                    Self.significant(score.meanAbsoluteError), Self.ratio(score.absoluteErrorRatio),
+                    Self.ratio(score.quantileLossRatio),
                 ] + score.coverage[1...].map { Self.decimal($0, 3) })
         }
         let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
@@ -65,10 +66,15 @@ extension BacktestSummary {
         if accuracy.count > Self.tableRowsMax {
             lines.append("… and \(accuracy.count - Self.tableRowsMax) more rows in summary.json")
         }
-        lines.append("pers. = persistence (the last value, with quantiles of its own errors); below 1 is better")
-        lines.append("q50 … q99 = share of values at or below that quantile")
+        lines.append(
+            "MAE/pers., WQL/pers. = mean absolute error, and weighted quantile loss (of the whole band), ÷ that of "
+                + "persistence (the last value stays, with quantiles of its own errors); below 1 is better, * is worse")
+        lines.append("q50 … q99 = share of values at or below that quantile; 0.5 … 0.99 is right")
         return lines + [""]
     }
+
+    /// A ratio to persistence, marked where that was better.
+    private static func ratio(_ value: Double) -> String { decimal(value, 3) + (value > 1 ? "*" : " ") }
 
     /// A number with its noun.
     private static func counted(_ count: UInt64, _ singular: String) -> String {

@@ -49,6 +49,8 @@ package struct BacktestSummary: Sendable {
     package var originsAnswered = 0
     package var decisionRows: UInt64 = 0
     package var decisionChanges: UInt64 = 0
+    /// Policies that are for none of the resources.
+    package var policiesUnmatched: [String] = []
     package var driftRows: UInt64 = 0
     package var driftByKind: [(kind: String, count: UInt64)] = []
     package var accuracy: [Score] = []
@@ -69,6 +71,13 @@ package struct BacktestSummary: Sendable {
         let total = weights.reduce(0) { $0 + $1.weight }
         guard total > 0 else { return [] }
         return weights.map { ($0.member, $0.weight / total) }.sorted { $0.share > $1.share }
+    }
+
+    /// What whoever asked for it will not have wanted, a line each.
+    package var warnings: [String] {
+        var lines = policiesUnmatched.map { "policy '\($0)' matches no resource of this telemetry" }
+        if telemetry.rows == 0 { lines.append("there is no sample in \(telemetry.file)") }
+        return lines
     }
 
     package var rowsPerSecond: Double {
