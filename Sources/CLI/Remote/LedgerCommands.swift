@@ -30,7 +30,7 @@ struct DecisionsCommand: AsyncParsableCommand {
             guard let ready, let to = entry.at(["data", "desired"])?.integer else { return "-" }
             return ready == to ? "\(to)" : "\(ready) → \(to)"
         },
-        .init("REASON", at: "data", "reason"), .init("ID", at: "id"),
+        .init("ID", at: "id"), .init("REASON", at: "data", "reason"),
     ]
 
     struct List: RemoteCommand {
@@ -43,11 +43,14 @@ struct DecisionsCommand: AsyncParsableCommand {
         @Option(help: ArgumentHelp("Only in this mode: observe, recommend, approve, act.", valueName: "mode"))
         var mode: String?
         @Flag(help: "Only those that want another number than there is.") var changes = false
+        @Flag(help: "Also that orders were accepted (see twinscale commands).") var all = false
 
         func answer(_ remote: Remote) async throws -> Printout {
+            let showsAll = all || kind != nil
             let (items, hasMore) = try await remote.list(
                 ["v1", "decisions"],
-                part.query + [("kind", kind), ("mode", mode), ("changes", changes ? "true" : nil)], limit: part.limit)
+                part.query + [("kind", kind), ("mode", mode), ("changes", changes ? "true" : nil)], limit: part.limit
+            ) { showsAll || $0.at(["data", "kind"])?.text != "commandAccepted" }
             return .table(items, columns, none: "No decisions match.", hasMore: hasMore)
         }
     }
@@ -94,7 +97,7 @@ struct ActionsCommand: AsyncParsableCommand {
     static let columns: [Printout.Column] = [
         .init("ISSUED", at: "issued"), .init("RESOURCE", at: "resource"),
         .init("UNITS") { "\($0["from"].cell) → \($0["to"].cell)" }, .init("STATUS", at: "status"),
-        .init("REASON", at: "reason"), .init("ID", at: "id"),
+        .init("ID", at: "id"), .init("REASON", at: "reason"),
     ]
 
     struct List: RemoteCommand {

@@ -88,16 +88,17 @@ struct Remote: Sendable {
         return Answer(value: value, tag: tag)
     }
 
-    /// Follows the pages of a list up to `limit` entries.
+    /// Follows the pages of a list up to `limit` entries that are wanted.
     func list(
-        _ path: [String], _ query: [(String, String?)] = [], limit: Int
+        _ path: [String], _ query: [(String, String?)] = [], limit: Int,
+        where isWanted: (JSONValue) -> Bool = { _ in true }
     ) async throws -> (items: [JSONValue], hasMore: Bool) {
         var items: [JSONValue] = []
         var cursor: String?
         repeat {
             let count = min(limit - items.count, Self.pageMax)
             let page = try await get(path, query + [("limit", String(count)), ("cursor", cursor)])
-            items += (page["items"]?.elements ?? []).prefix(count)
+            items += (page["items"]?.elements ?? []).prefix(count).filter(isWanted)
             cursor = page["next"]?.text
         } while cursor != nil && items.count < limit
         return (items, cursor != nil)
