@@ -165,8 +165,8 @@ class DashboardTest(unittest.TestCase):
         chart = page.locator(".chart").first
         box = chart.bounding_box()
         page.mouse.move(box["x"] + box["width"] - 60, box["y"] + 120)
-        expect(page.locator(".tip")).to_contain_text("Expected")
-        page.get_by_label("Compare with what was expected").select_option(index=1)
+        expect(page.locator(".tip")).to_contain_text("Forecast")
+        page.get_by_label("Compare with an earlier forecast").select_option(index=1)
         expect(page.locator("path.then")).to_have_attribute("d", re.compile("M"))
 
     def test_all_pages_are_reached_by_keyboard_alone(self):

@@ -18,7 +18,7 @@ import { badge, empty, head, load, section, select, Stat, stats, throttle, Virtu
 import { present, twinLink, units } from "../parts/twinbits.js";
 import { answerButtons } from "../parts/orders.js";
 
-/** The ledger: what waits, what was decided and why, what came of it. */
+/** The ledger: what waits, what was decided and why, with what outcome. */
 export async function decisions({ root, params, query, signal, me }) {
   const page = new DecisionsPage({ signal, me, resource: query.get("resource") ?? "", chosen: params[0] ?? null });
   await load(
@@ -60,10 +60,10 @@ class DecisionsPage {
     this.waitingPlace = h("div");
     this.figures = {
       actions: new Stat("Actions", "Of those that are remembered"),
-      ready: new Stat("Came to be ready"),
+      ready: new Stat("Became ready"),
       failed: new Stat("Failed"),
       lead: new Stat("Ready after", "From an action to ready units, on average"),
-      error: new Stat("Use was off by", "Mean of |came − expected|, in points of use"),
+      error: new Stat("Use was off by", "Mean of |observed − expected|, in points of use"),
     };
     this.detail = h("div", { class: "detail", "aria-live": "polite" });
     this.listPlace = h("div");
@@ -262,7 +262,7 @@ function summary(data) {
 // MARK: the explanation
 
 const constraintNames = {
-  consolidation: "would not fit on one unit less",
+  consolidation: "one unit less would fall short",
   minimum: "minimum",
   maximum: "maximum",
   sharedBudget: "shared budget",
@@ -330,7 +330,7 @@ function explain({ decision, action }) {
       ],
     ]),
     action && [
-      h("h3", null, "What came of it"),
+      h("h3", null, "Outcome"),
       facts([
         ["Action", h("span", null, `${action.from} → ${action.to} `, badge(action.status))],
         ["Issued", moment(action.issued)],

@@ -52,7 +52,7 @@ class FleetPage {
     this.title = h("span");
     this.lead = h("span");
     this.figures = {
-      risk: new Stat("Short of capacity", "Twins whose expected demand does not fit what is ready"),
+      risk: new Stat("Short of capacity", "Twins whose forecast demand exceeds the ready capacity"),
       approval: new Stat("Wait for approval"),
       flight: new Stat("Actions in flight"),
       trust: new Stat("Distrusted", "Twins whose forecasts missed; the reactive rule leads until they are retrained"),
@@ -335,7 +335,7 @@ class FleetPage {
     let seen = 0;
     for (let step = 4; step >= 0; step -= 1) {
       pen.fillStyle = color(`--heat-${step}`);
-      // Whoever does not fit is seen, however few they are.
+      // Whoever falls short is seen, however few they are.
       seen += steps[step] * share;
       const end = Math.max(Math.round(seen), step === 4 && steps[4] > 0 ? 1 : 0);
       for (; place < end; place += 1) {

@@ -33,7 +33,7 @@ import { present, twinLink, twinState, units, heat } from "../parts/twinbits.js"
 import { markKey, TwinChart } from "../parts/chart.js";
 import { answerButtons, orderButtons } from "../parts/orders.js";
 
-/** One twin: what came, what is expected, what was decided and why. */
+/** One twin: what was observed, what is forecast, what was decided and why. */
 export async function twin({ root, params, signal, me }) {
   const [resource] = params;
   if (!resource) {
@@ -116,8 +116,8 @@ class TwinPage {
       units: new Stat("Units"),
       lead: new Stat("Lead time", "From an action to ready units"),
       each: new Stat("One unit carries"),
-      error: new Stat("Forecast error", "Σ|came − expected| ÷ Σ|came| at the horizon compared"),
-      cover: new Stat("Came as told", "Share of what came that lay between the 10 % and 90 % quantile; 80 % is right"),
+      error: new Stat("Forecast error", "Σ|observed − forecast| ÷ Σ|observed| at the horizon compared"),
+      cover: new Stat("80 % interval", "Share of observed values between the 10 % and the 90 % quantile; 80 % is right"),
     };
     this.state = h("span", { class: "tags" });
     this.chart = new TwinChart(`Demand, forecast and capacity of ${twin.resource}`, (time) => this.look(time));
@@ -203,13 +203,13 @@ class TwinPage {
         select(
           [
             ["", "Compare with …"],
-            ...accuracy.horizons.map((seconds) => [String(seconds), `expected ${duration(seconds)} before`]),
+            ...accuracy.horizons.map((seconds) => [String(seconds), `forecast ${duration(seconds)} before`]),
           ],
           this.before,
           reload((value) => {
             this.before = value;
           }),
-          "Compare with what was expected",
+          "Compare with an earlier forecast",
         ),
       choices(
         "Range",
@@ -245,15 +245,21 @@ class TwinPage {
 
   legend() {
     const key = (style, label) => h("span", null, h("i", { class: `key ${style}` }), label);
+    const mark = (kind, label) => h("span", null, markKey(kind), label);
     return h(
       "p",
       { class: "legend chart-legend" },
-      key("line-level", "came"),
-      key("line-mean", "expected"),
-      key("fill-fan", "8 of 10, and 99 %"),
+      key("line-level", "observed"),
+      key("line-mean", "forecast"),
+      key("fill-fan", "80 % interval, and up to 99 %"),
+      key("line-then", "earlier forecast"),
       key("line-cap", "capacity ready"),
       key("line-ahead", "capacity ordered"),
-      key("fill-short", "does not fit"),
+      key("fill-short", "capacity shortfall"),
+      key("fill-event", "planned event"),
+      mark("up", "scaled up"),
+      mark("down", "scaled down"),
+      mark("drift", "drift"),
     );
   }
 
@@ -282,7 +288,7 @@ class TwinPage {
       percent(accuracy.weightedError, 1),
       accuracy.count ? `${duration(accuracy.horizonSeconds)} ahead` : "",
     );
-    figures.cover.set(percent(accuracy.coverage80), accuracy.count ? `of ${count(accuracy.count)}; 80 % is right` : "");
+    figures.cover.set(percent(accuracy.coverage80), accuracy.count ? `of ${count(accuracy.count)} fell inside` : "");
     this.drawChart(now);
     this.drawLists(now);
   }
@@ -339,7 +345,7 @@ class TwinPage {
     });
   }
 
-  /** What was expected before it came: all that was expected at one moment, or always as long before. */
+  /** Earlier forecasts: all that was expected at one moment, or always as long before. */
   expectedThen() {
     if (this.past) {
       const { time } = this.past;
@@ -431,7 +437,7 @@ class TwinPage {
 
 const tones = { ready: "ok", failed: "danger", unschedulable: "danger", timeout: "warn", superseded: "plain" };
 
-/** Actions with what was expected and what came. */
+/** Actions with what was expected and what was observed. */
 function actionTable(actions, now) {
   return h(
     "div",

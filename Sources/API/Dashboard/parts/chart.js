@@ -1,7 +1,7 @@
-// Time on the x axis: what came, what is expected, what can be carried, and what happened.
+// Time on the x axis: what was observed, what is forecast, what can be carried, and what happened.
 
 import { h, s, replace } from "./dom.js";
-import { at, duration, hour, date, moment, number, percent, relative } from "./format.js";
+import { at, duration, hour, date, moment, number, percent, relative, zone } from "./format.js";
 
 const { d3 } = window;
 const margin = { top: 18, right: 12, bottom: 40, left: 48 };
@@ -30,7 +30,14 @@ function axes(group, x, y, width, height) {
         .tickSize(0)
         .tickPadding(8),
     )
-    .call((axis) => axis.select(".domain").remove());
+    .call((axis) => axis.select(".domain").remove())
+    .selectAll(".zone")
+    .data([zone(x.domain()[1].getTime())])
+    .join("text")
+    .attr("class", "zone")
+    .attr("x", width - margin.right)
+    .attr("y", margin.bottom - 8)
+    .text((name) => `times in ${name}`);
   d3.select(group.y)
     .attr("transform", `translate(${margin.left},0)`)
     .call(
@@ -43,6 +50,17 @@ function axes(group, x, y, width, height) {
     )
     .call((axis) => axis.select(".domain").remove());
 }
+
+/** The marks along the axis. */
+const shapes = { up: "M-5,4 L0,-5 L5,4 Z", down: "M-5,-4 L0,5 L5,-4 Z", drift: "M0,-6 L5,0 L0,6 L-5,0 Z" };
+
+/** A mark for a legend. */
+export const markKey = (kind) =>
+  s(
+    "svg",
+    { class: "mark-key", viewBox: "-7 -7 14 14", width: 14, height: 14, "aria-hidden": "true" },
+    s("path", { class: `mark ${kind}`, d: shapes[kind] }),
+  );
 
 /** The main chart of a twin. */
 export class TwinChart {
@@ -207,7 +225,6 @@ export class TwinChart {
   drawMarks(x, height) {
     const { data } = this;
     const middle = height - margin.bottom - 5;
-    const shapes = { up: "M-5,4 L0,-5 L5,4 Z", down: "M-5,-4 L0,5 L5,-4 Z", drift: "M0,-6 L5,0 L0,6 L-5,0 Z" };
     replace(
       this.groups.marks,
       data.marks
@@ -310,15 +327,15 @@ export class TwinChart {
       h(
         "dl",
         null,
-        typeof found.level === "number" && row("Came", number(found.level)),
-        typeof found.mean === "number" && row("Expected", number(found.mean)),
-        typeof found.q90 === "number" && row("8 of 10 between", `${number(found.q10)} – ${number(found.q90)}`),
+        typeof found.level === "number" && row("Observed", number(found.level)),
+        typeof found.mean === "number" && row("Forecast", number(found.mean)),
+        typeof found.q90 === "number" && row("80 % interval", `${number(found.q10)} – ${number(found.q90)}`),
         typeof found.influence === "number" &&
           Math.abs(found.influence) > 0.005 * Math.abs(found.mean) &&
           row("By neighbours", number(found.influence)),
         found.expected &&
           row(
-            data.picked ? `Expected at ${hour(data.picked)}` : `Expected ${duration(data.expectedSeconds)} before`,
+            data.picked ? `Forecast at ${hour(data.picked)}` : `Forecast ${duration(data.beforeSeconds)} before`,
             number(found.expected.mean),
           ),
         typeof found.capacity === "number" && row("Capacity", number(found.capacity)),

@@ -62,6 +62,10 @@ const show = (format) => (time) => {
   return Number.isFinite(moment) ? format.format(moment) : unknown;
 };
 
+/** The clock that all times are told by: CET */
+export const zone = (time) =>
+  full.formatToParts(Number.isFinite(time) ? time : Date.now()).find((part) => part.type === "timeZoneName")?.value ?? "";
+
 /** 14:32 */
 export const hour = show(clock);
 /** 14:32:05 */

@@ -42,7 +42,15 @@ export function orderButtons(resource, me, then) {
   if (!mayOrder(me)) return null;
   return [
     pauseButtons({ resource }, me, then),
-    h("button", { class: "button", onclick: () => setUnits(resource, then) }, "Set units"),
+    h(
+      "button",
+      {
+        class: "button",
+        title: "Order exactly, at least or at most so many units, until a time that you choose",
+        onclick: () => setUnits(resource, then),
+      },
+      "Set units",
+    ),
   ];
 }
 

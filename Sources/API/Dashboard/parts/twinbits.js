@@ -6,11 +6,11 @@ import { count, percent, duration, money, unknown } from "./format.js";
 /** Where a twin's page is. */
 export const twinLink = (resource) => `#/twins/${encodeURIComponent(resource)}`;
 
-/** A step of the heat scale for a use of capacity: 4 does not fit. */
+/** A step of the heat scale for a use of capacity: 4 is a shortfall. */
 export const heat = (use) =>
   typeof use !== "number" ? -1 : use > 1 ? 4 : use > 0.9 ? 3 : use > 0.75 ? 2 : use > 0.5 ? 1 : 0;
 
-export const heatNames = ["below 50 %", "50–75 %", "75–90 %", "90–100 %", "does not fit"];
+export const heatNames = ["below 50 %", "50–75 %", "75–90 %", "90–100 %", "shortfall"];
 
 /** Units now and wanted. */
 export function units(now, wanted) {
