@@ -108,6 +108,9 @@ package struct DemoCommand: ParsableCommand {
             pipeline.end()
             if keep { voice.line("logs and snapshots are kept in \(pipeline.directory)") }
         }
+        voice.line(
+            "what to look at: each line below is something that happens, foreseen or answered; the address of the "
+                + "dashboard comes after the warm-up, and a table at the end compares with a reactive rule")
         voice.line("broker at \(pipeline.bootstrap)   (try: kcat -b \(pipeline.bootstrap) -L)")
         voice.line("processes: \(pipeline.processIDs)")
         voice.line("logs: \(pipeline.directory)/logs")

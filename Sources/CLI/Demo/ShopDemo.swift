@@ -54,7 +54,7 @@ final class ShopDemo {
     func run() throws -> String {
         try warmUp()
         let address = try pipeline.startServer()
-        voice.line("dashboard: \(address)")
+        voice.line("dashboard: \(address)" + (setting.lingers ? "" : " (until the story ends; --linger keeps it)"))
         try begin()
         let start = monotonicSeconds()
         var minute = 0
