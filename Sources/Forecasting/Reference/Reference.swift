@@ -24,7 +24,8 @@ import TwinCore
 /// Residuals are errors in robust standard deviations (a recursive M-estimate of scale). Where noise grows with the
 /// level (counts, multiplicative noise) its power of the level is learned too, or each busy hour would look like a
 /// change of the spread; where errors are large at the same time of every day, they are expected there
-/// (`DailySurprise`). A young fit's errors count for less, by √(1 + 1/n).
+/// (`DailySurprise`). A young fit's errors count for less, by √(1 + 1/n). What the parts of a week differ by in every
+/// week (`WeekShape`) is taken off first: all that is said above is said of what is left.
 struct Reference: BitwiseCopyable {
     typealias Features = ReferenceFit.Features
 
@@ -34,6 +35,7 @@ struct Reference: BitwiseCopyable {
     private var growth = NoiseGrowth()
     private var surprise = DailySurprise()
     private var level = LevelReference()
+    private var week = WeekShape()
     /// Robust sizes of the errors of both models, each over the same steps.
     private var fitSize: Float = 1
     private var levelSize: Float = 1
@@ -117,6 +119,7 @@ struct Reference: BitwiseCopyable {
 
     var isSound: Bool {
         waitingPlace < UInt32(Self.waitingMax) && waitingCount < UInt32(Self.waitingMax) && surprise.isSound
+            && week.isSound
     }
     var isEmpty: Bool { isFrozen == 0 }
 
@@ -130,17 +133,20 @@ struct Reference: BitwiseCopyable {
         age = min(age &+ 1, 1 << 30)
         scaleAge = min(scaleAge &+ 1, 1 << 30)
         total = min(total &+ 1, 1 << 30)
+        follow(week: value, at: milliseconds)
         guard unit > 0 else { return warm(value) }
+        let usually = week.value(at: milliseconds)
+        let measured = (value - usually - origin) / unit
         let width = steps > 1 ? skip(to: milliseconds, steps: steps) : 1
         let features = features(at: milliseconds, last, lastButOne)
         let expected = isFrozen != 0 ? predict(features) : last
-        let spread = spread(at: expected)
-        let error = (value - origin) / unit - expected
+        let spread = spread(at: expected + usually / unit)
+        let error = measured - expected
         let usual = max(noise * spread * width, 1e-12)
         let surprising = surprise.width(at: milliseconds, step: stepMilliseconds)
         let deviation = usual * surprising * (1 + 1 / Float(age)).squareRoot()
         if width == 1 {
-            growth.fold(value, expected: origin + unit * expected, error: error / max(noise, 1e-12))
+            growth.fold(value, expected: origin + usually + unit * expected, error: error / max(noise, 1e-12))
             learnScale(error / (spread * surprising))
         } else {
             dropWaiting()
@@ -148,7 +154,7 @@ struct Reference: BitwiseCopyable {
         let believed = expected + Self.believe(error, limit: Self.believedDeviations * deviation)
         learn(believed, at: milliseconds)
         let levelDeviation = level.deviation(floor: floor)
-        let levelError = level.fold((value - origin) / unit, at: milliseconds, followsJumps: usesLevel == 0)
+        let levelError = level.fold(measured, at: milliseconds, followsJumps: usesLevel == 0)
         if isFrozen != 0 {
             compare(error, levelError)
             let size = usesLevel != 0 ? levelError / levelDeviation : error / usual
@@ -157,6 +163,14 @@ struct Reference: BitwiseCopyable {
         if trackedSteps > 0 { track(error, usual) }
         let residual = usesLevel != 0 ? levelError / levelDeviation : error / deviation
         return judge(clamped(residual, Self.residualMax))
+    }
+
+    /// Learns what the week is like. When that is used for the first time, or no longer, the level stays where it is.
+    @inline(__always)
+    private mutating func follow(week value: Float, at milliseconds: Int64) {
+        let before = week.value(at: milliseconds)
+        guard week.fold(value, at: milliseconds), unit > 0 else { return }
+        shiftOrigin(by: (before - week.value(at: milliseconds)) / unit)
     }
 
     /// As much of an error as is believed: all up to the limit, beyond it the less the larger it is. So a single spike
@@ -224,6 +238,7 @@ struct Reference: BitwiseCopyable {
     private mutating func begin(_ value: Float, step: UInt32) {
         self = Reference()
         stepMilliseconds = step
+        week.start(step: step)
         origin = value
         last = value
     }
@@ -393,7 +408,7 @@ struct Reference: BitwiseCopyable {
         probationSteps = 0
         probationSum = 0
         guard history.count > 0 else { return }
-        level.restart(at: median(history), steps: history.count)
+        level.restart(at: median(history, last: milliseconds), steps: history.count)
         follow(history, last: milliseconds)
         dropWaiting()
     }
@@ -410,12 +425,12 @@ struct Reference: BitwiseCopyable {
         probationLeft = 0
         waitingCount = 0
         guard history.count > 0 else { return }
-        level.restart(at: median(history), steps: history.count)
-        last = (clamped(history[0], 1e30) - origin) / unit
+        level.restart(at: median(history, last: milliseconds), steps: history.count)
+        last = measured(history, 0, last: milliseconds)
         lastButOne = last
         for index in 1..<max(history.count, 1) {
             let time = milliseconds &- Int64(history.count &- 1 &- index) &* Int64(stepMilliseconds)
-            let value = (clamped(history[index], 1e30) - origin) / unit
+            let value = measured(history, index, last: milliseconds)
             let believed = last + clamped(value - last, 6 * max(noise, 1e-4))
             fit.fold(features(at: time, last, lastButOne), believed)
             lastButOne = last
@@ -433,12 +448,12 @@ struct Reference: BitwiseCopyable {
 
     /// The level of the steps since a change, by the errors that the fit makes on them.
     private mutating func follow(_ history: UnsafeBufferPointer<Float>, last milliseconds: Int64) {
-        last = (clamped(history[0], 1e30) - origin) / unit
+        last = measured(history, 0, last: milliseconds)
         lastButOne = last
         var sum: Float = 0
         for index in 1..<max(history.count, 1) {
             let time = milliseconds &- Int64(history.count &- 1 &- index) &* Int64(stepMilliseconds)
-            let value = (clamped(history[index], 1e30) - origin) / unit
+            let value = measured(history, index, last: milliseconds)
             // The step after a change comes from another level.
             if index > 1 || history.count == 2 {
                 trackedSteps &+= 1
@@ -450,12 +465,18 @@ struct Reference: BitwiseCopyable {
         shiftOrigin(by: sum / Float(trackedSteps) / (1 - persistence))
     }
 
+    /// A value of the history in `unit`s from `origin`, without what is usual at that time of the week.
+    private func measured(_ history: UnsafeBufferPointer<Float>, _ index: Int, last milliseconds: Int64) -> Float {
+        let time = milliseconds &- Int64(history.count &- 1 &- index) &* Int64(stepMilliseconds)
+        return (clamped(history[index], 1e30) - week.value(at: time) - origin) / unit
+    }
+
     /// The middle of the last 15 steps.
-    private func median(_ history: UnsafeBufferPointer<Float>) -> Float {
+    private func median(_ history: UnsafeBufferPointer<Float>, last milliseconds: Int64) -> Float {
         var sorted: [15 of Float] = InlineArray(repeating: 0)
         let count = min(history.count, 15)
         for index in 0..<count {
-            let value = (clamped(history[history.count &- count &+ index], 1e30) - origin) / unit
+            let value = measured(history, history.count &- count &+ index, last: milliseconds)
             var place = index
             while place > 0 && sorted[place &- 1] > value {
                 sorted[place] = sorted[place &- 1]
@@ -472,6 +493,7 @@ struct Reference: BitwiseCopyable {
         unit *= factor
         normal *= factor
         growth.scale(by: factor)
+        week.scale(by: factor)
         guard unit == 0 else { return }
         last *= factor
         scale *= factor
