@@ -25,7 +25,7 @@ package struct DriftStage: Stage, ~Copyable {
     package static var inbox: TopicName { .forecasts }
     package static var outputs: [TopicName] { [.drift, .observations] }
     package static var watermarkOutput: TopicName? { nil }
-    package static var logicVersion: UInt32 { 4 }
+    package static var logicVersion: UInt32 { 5 }
 
     let settings: DriftSettings
     let task: TaskID
@@ -91,9 +91,26 @@ package struct DriftStage: Stage, ~Copyable {
         let residual = entry.numbers[ForecastNumbers.referenceResidual]
         if admits(entry, code, residual, slot, into: out) {
             let verdict = detectors.update(slot, residual)
-            if verdict.change != .none { reportChange(entry, verdict, slot, into: out) }
+            if mayBeHour(verdict, entry) {
+                counts.hoursPassedBy &+= 1
+            } else if verdict.change != .none {
+                reportChange(entry, verdict, slot, into: out)
+            }
         }
         follow(entry.value, slot)
+    }
+
+    /// Mean evidence per sample that hours of a day do not come to, in deviations.
+    private static let hourShiftMax: Float = 0.8
+
+    /// Before a day was seen its hours look like changes of the level. The rise of a day shows as a long run of small
+    /// residuals, as the reference follows from step to step; what moves by more at once is told from the start.
+    @inline(__always)
+    private func mayBeHour(_ verdict: DriftVerdict, _ entry: Entry) -> Bool {
+        guard verdict.change == .level || verdict.change == .trend, verdict.shift < Self.hourShiftMax
+        else { return false }
+        let samples = Double(entry.numbers[ForecastNumbers.sampleCount])
+        return samples * Double(entry.numbers[ForecastNumbers.stepSeconds]) < 86_400
     }
 
     /// Whether the series is watched now; counts down hold-offs and restarts the charts when the reference is another.
@@ -187,6 +204,8 @@ struct DriftCounts {
     var groupsJoined: UInt64 = 0
     var alarms: UInt64 = 0
     var restored: UInt64 = 0
+    /// Changes of the level that the hours of a day may be that is not known yet.
+    var hoursPassedBy: UInt64 = 0
     var seriesRefused: UInt64 = 0
     var malformed: UInt64 = 0
 
@@ -196,7 +215,7 @@ struct DriftCounts {
             StageCounter("anomalies", anomalies), StageCounter("dataProblems", dataProblems),
             StageCounter("retrains", retrains), StageCounter("retrainsDelayed", retrainsDelayed),
             StageCounter("groups", groups), StageCounter("groupsJoined", groupsJoined), StageCounter("alarms", alarms),
-            StageCounter("restored", restored),
+            StageCounter("restored", restored), StageCounter("hoursPassedBy", hoursPassedBy),
             StageCounter("seriesRefused", seriesRefused), StageCounter("malformedForecasts", malformed),
         ]
     }

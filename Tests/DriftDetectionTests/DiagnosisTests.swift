@@ -11,8 +11,10 @@ import TwinCore
     private static let minute: Int64 = 60_000
 
     /// Normal residuals of a fleet, moved by what the closure adds.
+    /// - Parameter before: samples that each twin had seen already.
     private static func fleet(
-        _ resources: Int, samples: Int, localities: Int = 1, seed: UInt64, shift: (Int, Int) -> Double
+        _ resources: Int, samples: Int, localities: Int = 1, seed: UInt64, before: Int = 0,
+        shift: (Int, Int) -> Double
     ) -> [TestEntry] {
         var random = SeededRandom(seed: seed)
         var entries = (0..<resources).map {
@@ -23,7 +25,7 @@ import TwinCore
                 entries.append(
                     .forecast(
                         "r\(resource)", time: Int64(step) * minute, value: 100 + random.normal(),
-                        residual: Float(random.normal() + shift(resource, step)), samples: Float(step + 1)))
+                        residual: Float(random.normal() + shift(resource, step)), samples: Float(before + step + 1)))
             }
         }
         return entries
@@ -86,7 +88,7 @@ import TwinCore
 
     /// A shift of one deviation is found within a few samples by some and after half an hour by others.
     @Test func `a shared cause that is found slowly is reported once, and a later one again`() throws {
-        let entries = Self.fleet(200, samples: 600, seed: 13) { _, step in
+        let entries = Self.fleet(200, samples: 600, seed: 13, before: 1_440) { _, step in
             step >= 200 && step < 300 ? 1 : step >= 480 ? 6 : 0
         }
         var sender = TestSender(task: DriftStageTests.sender)
@@ -185,6 +187,18 @@ import TwinCore
             let told = Self.events(run, Self.single, "\"subject\":\"r2\"").filter { !$0.contains("\"neighbours\":[]") }
             let asNeighbours = Self.events(run, Self.single, "\"neighbours\":[\"r2\"")
             #expect((told.count + asNeighbours.count > 0) == isChained)
+        }
+    }
+
+    /// Shifts of half a deviation of the residuals are hours of the day while that is not known; larger ones are not.
+    @Test func `before a day was seen its hours are no drift`() throws {
+        for (before, shift, isTold) in [(0, 0.5, false), (1_440, 0.5, true), (0, 3, true)] {
+            let entries = Self.fleet(20, samples: 700, seed: 14, before: before) { $1 >= 100 ? shift : 0 }
+            let run = try Self.run(entries)
+            print("seed 14, \(before) samples before: \(run.counter("drifts")) of 20 shifts by \(shift) told")
+            #expect((run.counter("drifts") >= 15) == isTold)
+            #expect((run.counter("hoursPassedBy") >= 15) == !isTold)
+            #expect(run.counter("drifts") <= 3 || isTold)
         }
     }
 
