@@ -21,6 +21,7 @@ package struct SimulatedFeed {
     }
 
     private let telemetryOnly: Bool
+    private let isSteady: Bool
     private let resources: Int
     private let localities: Int
     private let stepMilliseconds: Int64
@@ -38,17 +39,19 @@ package struct SimulatedFeed {
     ///   - stepMilliseconds: event time passes by 0 to 4 of these per record.
     ///   - shiftAfterMilliseconds: when, in event time, every second resource begins to do twice as much.
     ///   - telemetryOnly: nothing but samples and their repeats, into one raw partition.
+    ///   - isSteady: telemetry as it should be: a record has a sample of each resource, step by step.
     ///   - moves: one resource changes its locality in the middle.
     ///   - renewMilliseconds: after so long, again and again, every resource is replaced by one of another name.
     package init(
         records: Int, resources: Int = 12, localities: Int = 4, stepMilliseconds: Int64 = 1_000,
         shiftAfterMilliseconds: Int64 = .max / 2, telemetryOnly: Bool = false,
-        moves: Bool = false, renewMilliseconds: Int64 = .max
+        isSteady: Bool = false, moves: Bool = false, renewMilliseconds: Int64 = .max
     ) {
         self.renewMilliseconds = max(renewMilliseconds, 1)
         self.moves = moves
         self.shiftAfterMilliseconds = shiftAfterMilliseconds
         self.telemetryOnly = telemetryOnly
+        self.isSteady = isSteady
         self.stepMilliseconds = stepMilliseconds
         recordsMax = records
         self.resources = resources
@@ -63,6 +66,10 @@ package struct SimulatedFeed {
     package mutating func write(to hub: SimulationHub, most: Int) {
         for _ in 0..<most where !isDone {
             written += 1
+            if isSteady {
+                writeStep(hub)
+                continue
+            }
             time += Int64(hub.random.int(0...4)) * stepMilliseconds
             switch telemetryOnly ? hub.random.int(0...81) : hub.random.int(0...99) {
             case 0..<76: writeTelemetry(hub)
@@ -119,6 +126,19 @@ package struct SimulatedFeed {
         hub.log.append(TopicPartition(.telemetry, partition), key: nil, value: json.bytes)
         recent.append((partition, json.bytes, count))
         if recent.count > 30 { recent.removeFirst() }
+    }
+
+    private mutating func writeStep(_ hub: SimulationHub) {
+        time += stepMilliseconds
+        var json = JSONWriter()
+        json.beginArray()
+        for resource in 0..<resources {
+            samplesWritten += 1
+            samples.insert(SampleKey(resource: resource, metric: 1, time: time))
+            sample(&json, resource, 1, time)
+        }
+        json.endArray()
+        write(hub, .telemetry, key: nil, value: json.bytes)
     }
 
     private func sample(_ json: inout JSONWriter, _ resource: Int, _ metric: Int, _ moment: Int64) {

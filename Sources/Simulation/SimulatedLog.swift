@@ -33,7 +33,15 @@ package final class SimulatedLog {
         var partition: TopicPartition
     }
 
+    /// Virtual milliseconds.
+    package var clock: () -> Int64 = { 0 }
+    /// When each record was appended.
+    private var times: [TopicPartition: [Int64: Int64]] = [:]
+
     package init(layout: TopicLayout) { self.layout = layout }
+
+    /// When a record was appended; nil if there is none.
+    package func time(of offset: Int64, in partition: TopicPartition) -> Int64? { times[partition]?[offset] }
 
     /// Appends a record and returns its offset.
     @discardableResult
@@ -45,6 +53,7 @@ package final class SimulatedLog {
             ends[partition] = offset + 1
             return offset
         }
+        times[partition, default: [:]][offset] = clock()
         partitions[partition, default: []].append(
             Stored(offset: offset, key: key, value: value, contentType: contentType))
         ends[partition] = offset + 1

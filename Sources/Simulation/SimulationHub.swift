@@ -50,6 +50,7 @@ package final class SimulationHub {
             }
             groups.append(SimulatedGroup(partitions: partitions))
         }
+        log.clock = { [unowned self] in now }
     }
 
     /// The consumer group of a stage and incarnation.

@@ -32,6 +32,41 @@ import Testing
         #expect(after.prefix(60 * (600 - 20) / 120 + 30).reduce(0) { $0 + $1.retrains } >= 570)
     }
 
+    /// A fleet that knows its day, whose twins are retrained when they drift, or never are. Each shifts at its own
+    /// time: they share what they learn, and that is not to change at once.
+    private static func days(shift: Double, isLooped: Bool) throws -> FleetShift.Report {
+        var settings = FleetShift.Settings()
+        settings.twins = 100
+        settings.seed = 11
+        settings.stepSeconds = 300
+        settings.wave = 4
+        settings.samplesBefore = 1_200
+        settings.samplesAfter = 250
+        settings.spread = 288
+        settings.shift = shift
+        settings.lossSteps = [1, 3, 12]
+        settings.retrainsPerHourMax = isLooped ? 100_000 : 0
+        return try FleetShift(settings).run { 0 }
+    }
+
+    /// The ensemble follows a new level of its own; what the loop brings is told here, and that it takes nothing.
+    @Test(arguments: [0.0, 1, 3]) func `the loop costs no loss, and far forecasts recover sooner`(shift: Double) throws
+    {
+        let looped = try Self.days(shift: shift, isLooped: true)
+        let alone = try Self.days(shift: shift, isLooped: false)
+        #expect(alone.retrains(mostIn: 60).all == 0)
+        #expect((looped.retrains(mostIn: 60).all >= 95) == (shift > 0))
+        let back = (0..<3).map { (looped.recovery($0) ?? .max, alone.recovery($0) ?? .max) }
+        let ratios = (0..<3).map { place in
+            looped.losses[place][looped.shiftAt...].reduce(0, +) / alone.losses[place][alone.shiftAt...].reduce(0, +)
+        }
+        print(
+            "seed 11, shift \(shift), with the loop and without, 1, 3 and 12 ahead: samples until back \(back), "
+                + "loss since \(ratios)")
+        #expect(ratios.allSatisfy { $0 < 1.01 })
+        if shift == 3 { #expect(back[2].0 < back[2].1) }
+    }
+
     @Test func `lag is what the rounds take beyond their time, until it is made up for`() {
         var report = FleetShift.Report(shiftAt: 10, distrustedAfter: [])
         // At rest a round takes 8 of the 10 seconds that there are; then once 30, and 8 again.

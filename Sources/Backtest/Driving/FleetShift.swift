@@ -1,4 +1,5 @@
 import DriftDetection
+import Glibc
 import Messages
 import Simulation
 import StageKit
@@ -20,7 +21,13 @@ package final class FleetShift {
         package var stepSeconds: Int64 = 60
         /// Size of the shift, in standard deviations of the noise.
         package var shift = 4.0
+        /// From the level to the top of the day's wave, in standard deviations of the noise.
+        package var wave = 0.0
         package var retrainsPerHourMax = DriftSettings().retrainsPerHourMax
+        /// How many steps ahead the forecasts lie whose loss is told; none is told if there are none.
+        package var lossSteps: [Int] = []
+        /// Rounds over which the shifts of the twins are spread evenly; 0 for all at once.
+        package var spread = 0
         package init() {}
     }
 
@@ -41,6 +48,21 @@ package final class FleetShift {
         package var rounds: [Round] = []
         /// Rounds from the shift until a twin's forecast first says that it is distrusted; -1 for never.
         package var distrustedAfter: [Int]
+        /// By place of `Settings.lossSteps` and by sample, counted so that each twin's shift comes with number
+        /// `shiftAt`: mean pinball loss (10, 50 and 90 %) of the forecasts of the sample.
+        package var losses: [[Double]] = []
+
+        /// Samples from the shift until the loss is back within a tenth of what it was before, over ten samples at a
+        /// time; nil for never.
+        /// - Parameter place: which of `Settings.lossSteps`.
+        package func recovery(_ place: Int) -> Int? {
+            func mean(_ part: ArraySlice<Double>) -> Double { part.reduce(0, +) / Double(max(part.count, 1)) }
+            let usual = mean(losses[place][(shiftAt / 2)..<shiftAt])
+            let span = 10
+            return (shiftAt..<max(losses[place].count - span, shiftAt)).first { first in
+                mean(losses[place][first..<first + span]) <= 1.1 * usual
+            }.map { $0 - shiftAt }
+        }
 
         /// What one round takes before the shift: the median of the second half of them.
         package var restSeconds: Double {
@@ -88,6 +110,9 @@ package final class FleetShift {
     private var noise: [Double]
     private var random: SeededGenerator
     private var written: [OutgoingRecord] = []
+    /// By place of `lossSteps`, twin and round of the target modulo the ring: the quantiles forecast for it.
+    private var forecasts: [[SIMD4<Float>]] = []
+    private var values: [Double]
 
     private static let entriesPerFrame = 1_000
     /// The level and the noise around it: autocorrelated, so that a shift is no single large error.
@@ -97,7 +122,9 @@ package final class FleetShift {
     package init(_ settings: Settings) throws(BacktestError) {
         self.settings = settings
         var twins = TwinSettings()
-        twins.horizonSeconds = [300, 900, 3_600]
+        twins.horizonSeconds =
+            settings.lossSteps.isEmpty
+            ? [300, 900, 3_600] : settings.lossSteps.map { Double($0) * Double(settings.stepSeconds) }
         var drift = DriftSettings()
         drift.retrainsPerHourMax = settings.retrainsPerHourMax
         pipeline = try Pipeline(twins: twins, propagates: false, decides: false, drift: drift)
@@ -108,6 +135,10 @@ package final class FleetShift {
         indices = Dictionary(
             (0..<settings.twins).map { (fnv1a64("svc-\($0)"), $0) }, uniquingKeysWith: { first, _ in first })
         noise = [Double](repeating: 0, count: settings.twins)
+        values = noise
+        forecasts = settings.lossSteps.map {
+            [SIMD4<Float>](repeating: SIMD4(repeating: .nan), count: settings.twins * ($0 + 1))
+        }
         random = SeededGenerator(seed: settings.seed)
         let homes = (0..<settings.localities).map { names.intern("cluster-\($0)") ?? 0 }
         for twin in 0..<settings.twins {
@@ -124,13 +155,16 @@ package final class FleetShift {
         defer { pipeline.driver.tap = nil }
         var report = Report(
             shiftAt: settings.samplesBefore, distrustedAfter: [Int](repeating: -1, count: settings.twins))
-        for index in 0..<(settings.samplesBefore + settings.samplesAfter) {
+        let samples = settings.samplesBefore + settings.samplesAfter
+        report.losses = settings.lossSteps.map { _ in [Double](repeating: 0, count: samples) }
+        for index in 0..<(samples + settings.spread) {
             progress(index)
             tell(round: index)
             let began = clock()
             try pipeline.driver.pump()
             var round = Round()
             round.seconds = clock() - began
+            for place in settings.lossSteps.indices { addLosses(place, at: index, to: &report) }
             read(into: &round, at: index, &report)
             report.rounds.append(round)
             written.removeAll(keepingCapacity: true)
@@ -141,18 +175,47 @@ package final class FleetShift {
     /// One sample of each series, and the watermark behind them.
     private func tell(round: Int) {
         let now = EventTime(seconds: 1_767_225_600 + Int64(round) * settings.stepSeconds)
-        let shift = round >= settings.samplesBefore ? settings.shift : 0
+        let wave = settings.wave * sin(2 * .pi * Double(now.milliseconds % 86_400_000) / 86_400_000)
         let innovation = (1 - Self.correlation * Self.correlation).squareRoot()
         for twin in 0..<settings.twins {
             noise[twin] = Self.correlation * noise[twin] + innovation * random.normal()
+            let isShifted = round >= settings.samplesBefore + delay(of: twin)
+            values[twin] = Self.level + noise[twin] + wave + (isShifted ? settings.shift : 0)
             feeder.emit(
                 Entry(
                     kind: .sample, code: SampleCode(role: .demand, isCounter: false).raw, resource: resources[twin],
-                    object: metric, time: now, value: Self.level + noise[twin] + shift),
+                    object: metric, time: now, value: values[twin]),
                 to: .observations)
             if feeder.count(.observations) >= Self.entriesPerFrame { push() }
         }
         push(watermark: now)
+    }
+
+    /// Rounds by which a twin's shift comes later than the first.
+    private func delay(of twin: Int) -> Int { twin * settings.spread / max(settings.twins, 1) }
+
+    /// Takes in what the forecasts for this round have lost.
+    private func addLosses(_ place: Int, at round: Int, to report: inout Report) {
+        let ring = settings.lossSteps[place] + 1
+        for twin in 0..<settings.twins {
+            let said = forecasts[place][twin * ring + round % ring]
+            let sample = round - delay(of: twin)
+            guard said[1].isFinite, report.losses[place].indices.contains(sample) else { continue }
+            for (index, level) in [0.1, 0.5, 0.9].enumerated() {
+                let miss = values[twin] - Double(said[index])
+                report.losses[place][sample] += max(level * miss, (level - 1) * miss) / 3 / Double(settings.twins)
+            }
+        }
+    }
+
+    /// Keeps the quantiles of a forecast for the rounds that they are of. A later word on the same round counts.
+    private func keep(_ entry: Entry, _ twin: Int, at round: Int) {
+        for (place, steps) in settings.lossSteps.enumerated() {
+            let block = ForecastNumbers.block(place)
+            let said = SIMD4(
+                entry.numbers[block + 2], entry.numbers[block + 3], entry.numbers[block + 4], entry.numbers[block + 1])
+            forecasts[place][twin * (steps + 1) + (round + steps) % (steps + 1)] = said
+        }
     }
 
     private func push(watermark: EventTime? = nil) {
@@ -187,9 +250,13 @@ package final class FleetShift {
 
     private func read(_ entry: Entry, into round: inout Round, at index: Int, _ report: inout Report) {
         if entry.kind == .retrain, !RetrainCode(raw: entry.code).isDistrustOnly { round.retrains += 1 }
-        guard entry.kind == .forecast, index >= report.shiftAt, ForecastCode(raw: entry.code).isDistrusted,
-            let twin = indices[fnv1a64(reader.names[Int(entry.resource) - 1])], report.distrustedAfter[twin] < 0
+        guard entry.kind == .forecast, let twin = indices[fnv1a64(reader.names[Int(entry.resource) - 1])] else {
+            return
+        }
+        if !settings.lossSteps.isEmpty { keep(entry, twin, at: index) }
+        let shiftAt = report.shiftAt + delay(of: twin)
+        guard index >= shiftAt, ForecastCode(raw: entry.code).isDistrusted, report.distrustedAfter[twin] < 0
         else { return }
-        report.distrustedAfter[twin] = index - report.shiftAt
+        report.distrustedAfter[twin] = index - shiftAt
     }
 }
