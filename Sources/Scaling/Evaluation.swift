@@ -26,6 +26,7 @@ enum Limit: UInt8, BitwiseCopyable, CaseIterable {
     case rejected = 19
     case approval = 20
     case idleWindow = 21
+    case neededSoon = 22
 
     var text: String { String(describing: self) }
 }
@@ -49,6 +50,10 @@ struct Evaluation: BitwiseCopyable {
     }
 
     var now: Int64
+    /// Milliseconds since the evaluation before; 0 if there was none.
+    var elapsed: Int64 = 0
+    /// How far back proposals hold a number up, milliseconds.
+    private(set) var heldMilliseconds: Int64 = 0
     /// Units ready, and what counts as the present number: the target of an action in flight, else the ready units.
     var ready: Int32 = 1
     var base: Int32 = 1
@@ -249,21 +254,30 @@ extension Evaluation {
         guard desired < base, desired > 0, usesForecast else { return }
         let fitting = Replicas.needed(demand: Double(cell.view.upper) * scale, perReplica: perReplica)
         if fitting > desired { apply(.consolidation, min(fitting, base)) }
+        // What would have to come back at once only flaps.
+        let soon = Replicas.needed(demand: Double(cell.view.later) * scale, perReplica: perReplica)
+        if soon > desired { apply(.neededSoon, min(soon, base)) }
     }
 
     /// Rolling extremes of past proposals, as the Kubernetes autoscaler has them: down only to the largest number that
     /// was proposed within the window, up only to the smallest. A window without proposals begins with the present
     /// number, so that the first look at a resource, or the first after a silence, is no evidence of a whole window.
+    /// Where looks are far apart the way down takes three of them: one alone would be a window, and noise its own proof.
     private mutating func stabilise(_ cell: inout ResourceCell, _ terms: PolicyTerms) {
         let proposal = desired
         let interval = terms.decisionInterval &* 2
+        heldMilliseconds = terms.stabilisationDown
+        if heldMilliseconds > 0 { heldMilliseconds = max(heldMilliseconds, min(3 &* elapsed, Self.sparseWindowMax)) }
         let largest = cell.down.extreme(
-            with: proposal, after: base, at: now, windowMilliseconds: terms.stabilisationDown, interval: interval)
+            with: proposal, after: base, at: now, windowMilliseconds: heldMilliseconds, interval: interval)
         let smallest = cell.up.extreme(
             with: proposal, after: base, at: now, windowMilliseconds: terms.stabilisationUp, interval: interval)
         if proposal > base { apply(.stabilisationUp, max(smallest, base)) }
         if proposal < base { apply(.stabilisationDown, min(largest, base)) }
     }
+
+    /// However far apart looks are, milliseconds.
+    private static let sparseWindowMax: Int64 = 1_800_000
 
     /// The last unit goes only after a whole window of idleness.
     private mutating func awaitIdleness(_ cell: inout ResourceCell, _ terms: PolicyTerms) {

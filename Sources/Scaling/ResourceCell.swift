@@ -25,6 +25,9 @@ struct View: BitwiseCopyable {
     var countsUnits: UInt32 = 0
     /// Rare values that the tail rests on where `predicted` is highest.
     var tailCount: Float = 0
+    /// The most that `predicted` is expected to become until `Window.returnSeconds`, and in how many seconds.
+    var later: Float = 0
+    var laterSeconds: Float = 0
 
     /// Sound numbers from a twin that is old enough.
     var hasForecast: Bool {

@@ -49,6 +49,7 @@ extension ScalingStage {
             ).read(outlook, horizons: horizons, into: &cell.pointee.view)
         }
         var evaluation = Evaluation(now: now)
+        if before != .min { evaluation.elapsed = max(now &- before, 0) }
         evaluation.ready = cell.pointee.ready >= 0 ? cell.pointee.ready : terms.initial
         evaluation.base = cell.pointee.action.isInFlight ? cell.pointee.action.to : evaluation.ready
         evaluation.knowsUnits = cell.pointee.ready >= 0 || settings.actuation == .assumed

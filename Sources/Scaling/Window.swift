@@ -8,6 +8,9 @@ import Messages
 /// planned event is said to bring is no guess of the model's, so where there is one the forecast counts as it stands if
 /// it asks for more.
 struct Window {
+    /// A unit that will be asked for again within so many seconds is not worth taking away.
+    static let returnSeconds: Float = 900
+
     /// The end of the window, seconds from now.
     let seconds: Float
     /// What capacity is meant to carry, and what must still fit before a unit is taken away.
@@ -17,20 +20,15 @@ struct Window {
     /// Fills the forecast's part of a view. Numbers that are not finite leave it unusable.
     func read(_ numbers: FloatSlice, horizons: Int, into view: inout View) {
         view.windowSeconds = seconds
-        let code = ForecastCode(raw: view.code)
         var peak = -Float.infinity
         var upper = -Float.infinity
         var before = Knot(level: Float(view.level))
         var isSound = horizons > 0
         var isEnded = false
-        for horizon in 0..<horizons {
-            let block = ForecastNumbers.block(horizon)
-            var knot = Knot(
-                seconds: numbers[block], mean: numbers[block &+ 1],
-                predicted: quantile.value(in: numbers, horizon: horizon),
-                upper: self.upper.value(in: numbers, horizon: horizon),
-                influence: numbers[ForecastNumbers.influence(horizon, of: horizons)])
-            if code.isDistrusted { knot = knot.distrusted(at: Float(view.level), mayRaise: code.knowsEvent) }
+        var next = 0
+        while next < horizons {
+            let horizon = next
+            var knot = knot(numbers, horizon, of: horizons, view)
             guard knot.isFinite, knot.seconds > before.seconds else {
                 isSound = false
                 break
@@ -38,6 +36,8 @@ struct Window {
             if knot.seconds >= seconds {
                 knot = before.towards(knot, seconds: seconds)
                 isEnded = true
+            } else {
+                next &+= 1
             }
             if knot.predicted > peak {
                 peak = knot.predicted
@@ -52,12 +52,47 @@ struct Window {
         guard isSound else {
             (view.predicted, view.upper, view.mean) = (.nan, .nan, .nan)
             (view.influence, view.influenceAtEnd, view.horizonSeconds) = (0, 0, 0)
+            (view.later, view.laterSeconds) = (0, 0)
             return
         }
         view.predicted = peak
         view.upper = max(upper, peak)
         view.mean = before.mean
         view.influenceAtEnd = before.influence
+        lookBeyond(numbers, from: next, of: horizons, before, &view)
+    }
+
+    private func knot(_ numbers: FloatSlice, _ horizon: Int, of horizons: Int, _ view: borrowing View) -> Knot {
+        let block = ForecastNumbers.block(horizon)
+        let knot = Knot(
+            seconds: numbers[block], mean: numbers[block &+ 1],
+            predicted: quantile.value(in: numbers, horizon: horizon),
+            upper: upper.value(in: numbers, horizon: horizon),
+            influence: numbers[ForecastNumbers.influence(horizon, of: horizons)])
+        let code = ForecastCode(raw: view.code)
+        return code.isDistrusted ? knot.distrusted(at: Float(view.level), mayRaise: code.knowsEvent) : knot
+    }
+
+    /// What a later look is expected to ask for: the mean as it goes on beyond the window, and as much above it as the
+    /// quantile lies at the window's end. The quantiles of later horizons are wider than any look will find them.
+    private func lookBeyond(_ numbers: FloatSlice, from first: Int, of horizons: Int, _ end: Knot, _ view: inout View) {
+        let above = max(end.predicted - end.mean, 0)
+        var before = end
+        (view.later, view.laterSeconds) = (end.mean + above, end.seconds)
+        for horizon in first..<horizons {
+            var knot = knot(numbers, horizon, of: horizons, view)
+            guard knot.isFinite else { return }
+            // A horizon may lie at the window's end.
+            guard knot.seconds > before.seconds else { continue }
+            let isLast = knot.seconds >= Self.returnSeconds
+            if isLast {
+                guard Self.returnSeconds > before.seconds else { return }
+                knot = before.towards(knot, seconds: Self.returnSeconds)
+            }
+            if knot.mean + above > view.later { (view.later, view.laterSeconds) = (knot.mean + above, knot.seconds) }
+            if isLast { return }
+            before = knot
+        }
     }
 
     private struct Knot {

@@ -180,10 +180,14 @@ struct Account {
             let upper = short(Double(cell.view.upper) * evaluation.scale)
             return "not below \(after): fewer would not carry \(upper), the "
                 + Self.percentile(cell.upperQuantile(terms).level)
+        case .neededSoon:
+            let later = short(Double(cell.view.later) * evaluation.scale)
+            let time = rough(seconds: Double(cell.view.laterSeconds))
+            return "not below \(after): in \(time) \(later) will be asked for again"
         case .stabilisationUp:
             return "not above \(after), the least proposed within the last \(window(terms.stabilisationUp))"
         case .stabilisationDown:
-            return "not below \(after), the most proposed within the last \(window(terms.stabilisationDown))"
+            return "not below \(after), the most proposed within the last \(window(evaluation.heldMilliseconds))"
         case .stepUp, .stepDown: return "one step to \(after)"
         case .cooldownUp: return "\(after) until the last action is \(window(terms.cooldownUp)) old (cool-down)"
         case .cooldownDown: return "\(after) until the last action is \(window(terms.cooldownDown)) old (cool-down)"

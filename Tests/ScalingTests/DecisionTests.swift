@@ -75,6 +75,39 @@ private let still = #""stabilisation":{"downSeconds":0}"#
         #expect(decision.int("desired") == 5 && decision.constraints == ["consolidation"])
     }
 
+    @Test(arguments: ["", #","provisioningDelaySeconds":285"#])
+    func `what would be asked for again within a quarter of an hour is not taken away`(_ lead: String) throws {
+        let decider = try Decider()
+        try decider.feed([policy("p", "{\(plain),\(still)\(lead)}")])
+        // The window ends before the rise; with the second lead time it ends at a horizon.
+        var outlook = Outlook.flat(250, forecast: 250, ready: 4)
+        outlook.horizons = [(60, 250, 0), (300, 260, 0), (900, 380, 0)]
+        let held = try decider.feed([outlook.at(1_005)])
+        let decision = try #require(held.decisions.first)
+        #expect(decision.nested("candidates", "predictive") as? Int == 3)
+        #expect(decision.int("desired") == 4 && decision.constraints == ["neededSoon"])
+        #expect(decision.text("reason")?.hasSuffix("not below 4: in 15 min 380 will be asked for again") == true)
+        outlook.horizons[2].mean = 290
+        #expect(try decider.feed([outlook.at(1_305)]).desired == [3])
+    }
+
+    @Test func `where samples are minutes apart three of them make a window`() throws {
+        let decider = try Decider()
+        try decider.feed([
+            policy("p", #"{"mode":"recommend","capacityPerReplica":100,"targetUtilisation":1,"tolerance":0}"#)
+        ])
+        func desired(_ level: Double, at seconds: Int64) throws -> Int? {
+            try decider.feed([Outlook.flat(level, forecast: level, ready: 6).at(seconds)]).decisions.last?.int(
+                "desired")
+        }
+        #expect(try desired(590, at: 1_200) == 6)
+        #expect(try desired(590, at: 1_500) == 6)
+        for seconds in stride(from: Int64(1_800), through: 2_400, by: 300) {
+            #expect(try desired(450, at: seconds) ?? 6 == 6, "at \(seconds)")
+        }
+        #expect(try desired(450, at: 2_700) == 5)
+    }
+
     @Test(arguments: [(DataQuality.stale, "stale"), (.missing, "missing")])
     func `absence of data never scales in, zero does`(_ quality: DataQuality, _ word: String) throws {
         let decider = try Decider()

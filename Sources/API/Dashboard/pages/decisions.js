@@ -263,6 +263,7 @@ function summary(data) {
 
 const constraintNames = {
   consolidation: "one unit less would fall short",
+  neededSoon: "would be asked for again soon",
   minimum: "minimum",
   maximum: "maximum",
   sharedBudget: "shared budget",
