@@ -240,7 +240,7 @@ struct BenchCommand: ParsableCommand {
     private static let normalizerBound = 1.3
     private static let peerBound = 1.5
 
-    /// Where the yardstick was run too, the bounds hold as ratios to it, run by run, so that the machine is not in them.
+    /// Where the yardstick was run too, the bounds hold as ratios to it, run by run: the machine is not in them.
     private func compare(normalizer: [Double], peers: [Double], sticks: [Double], _ report: inout BenchReport) {
         guard !sticks.isEmpty else { return }
         report.add(Measurement("yardstick in C, Kafka", "CPU-s/M records", sticks))

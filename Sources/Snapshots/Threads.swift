@@ -91,8 +91,8 @@ func startThread(_ body: @escaping @Sendable () -> Void) -> pthread_t? {
     return thread
 }
 
-/// Gives the calling thread, and those that it starts from now on, a third of the share of the others where the processors
-/// are busy: on Linux a thread has a priority of its own.
+/// Gives the calling thread, and those that it starts from now on, a third of the share of the others where the
+/// processors are busy: on Linux a thread has a priority of its own.
 func yieldToOthers() { _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 5) }
 
 /// Lets a thread end on its own.
