@@ -267,7 +267,9 @@ extension Evaluation {
         let proposal = desired
         let interval = terms.decisionInterval &* 2
         heldMilliseconds = terms.stabilisationDown
-        if heldMilliseconds > 0 { heldMilliseconds = max(heldMilliseconds, min(3 &* elapsed, Self.sparseWindowMax)) }
+        if heldMilliseconds > 0 {
+            heldMilliseconds = max(heldMilliseconds, min(3 &* elapsed, Self.sparseWindowMax))
+        }
         let largest = cell.down.extreme(
             with: proposal, after: base, at: now, windowMilliseconds: heldMilliseconds, interval: interval)
         let smallest = cell.up.extreme(
