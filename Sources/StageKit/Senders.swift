@@ -19,6 +19,9 @@ package struct Senders {
         package var passesGap = false
         /// Its inbox was recreated since: others speak in its place.
         package var isRetired = false
+        /// Of frames refused as those of a replaced incarnation: how many since the task started, and the newest's.
+        package var refusedFrames: UInt64 = 0
+        package var refusedIncarnation: UInt64 = 0
     }
 
     /// What to do with a frame.
@@ -94,6 +97,8 @@ package struct Senders {
         let known = all[index]
         guard header.incarnation >= known.incarnation else {
             counters.fencedFrames += 1
+            all[index].refusedFrames += 1
+            all[index].refusedIncarnation = header.incarnation
             return .fenced
         }
         let isFirst = known.incarnation == 0

@@ -103,6 +103,31 @@ struct AlarmTests {
         }
     }
 
+    @Test("fencedSender: an incarnation that was replaced and speaks on is named", .timeLimit(.minutes(1)))
+    func fencedSender() async throws {
+        let stand = try Stand()
+        let sender = try Sender(stand)
+        let source = Self.source(0)
+        func beat(_ incarnation: UInt64) throws {
+            var writer = FrameWriter()
+            let heartbeat = Heartbeat(watermark: EventTime(seconds: 1_700_000_000), isIdle: true, senders: [])
+            try sender.sendRaw(
+                writer.finish(sender: source, incarnation: incarnation, heartbeat: heartbeat), partition: 0)
+        }
+        try await running(stand) { service, server in
+            try beat(2)
+            let end = monotonicMilliseconds() + patienceMilliseconds
+            while service.board.current.alarms.isEmpty, monotonicMilliseconds() < end {
+                try beat(1)
+                try await Task.sleep(for: .milliseconds(100))
+            }
+            try await expect(
+                .fencedSender,
+                naming: "\(source) says with incarnation 1 is refused, as incarnation 2 has taken over", service, server
+            )
+        }
+    }
+
     @Test("limitReached: more names than are allowed are refused, counted and reported", .timeLimit(.minutes(1)))
     func limitReached() async throws {
         let stand = try Stand()
@@ -142,6 +167,27 @@ struct AlarmTests {
         #expect(kinds(3, 9, at: 60_999) == [.limitReached])
         #expect(kinds(3, 9, at: 61_000).isEmpty)
         #expect(kinds(4, 9, at: 62_000) == [.limitReached])
+    }
+
+    @Test("A fenced sender is told of while it speaks, and not for what a replay passes")
+    func fenceEnds() {
+        var watch = AlarmWatch(silentSenderMilliseconds: 1_000)
+        func kinds(_ frames: UInt64, _ phase: TaskStatus.Phase = .running, at now: Int64) -> [Alarm.Kind] {
+            let task = status {
+                $0.phase = phase
+                $0.senders = [sender(0, 5)]
+                $0.senders[0].refusedFrames = frames
+            }
+            return watch.alarms([task], WorkerFacts(), now: now).map(\.kind)
+        }
+        #expect(kinds(3, .replaying, at: 0).isEmpty)
+        #expect(kinds(5, .replaying, at: 1_000).isEmpty)
+        #expect(kinds(5, at: 2_000).isEmpty)
+        #expect(kinds(6, at: 3_000) == [.fencedSender])
+        #expect(kinds(6, at: 62_999) == [.fencedSender])
+        #expect(kinds(6, at: 63_000).isEmpty)
+        // The task began anew, and counts anew.
+        #expect(kinds(2, at: 64_000).isEmpty)
     }
 
     @Test("Nobody is silent where all stand still, where one is idle, or while the task recovers")

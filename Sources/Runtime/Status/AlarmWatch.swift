@@ -40,6 +40,7 @@ struct AlarmWatch {
     /// Of each task: what its limits have kept out, together.
     private var kept: [TaskID: Mark<UInt64>] = [:]
     private var watermarks: [SenderKey: Mark<Int64?>] = [:]
+    private var refused: [SenderKey: Mark<UInt64>] = [:]
 
     /// - Parameter silentSenderMilliseconds: how long a sender may say nothing new about time while others do.
     init(silentSenderMilliseconds: Int64) { self.silentSenderMilliseconds = silentSenderMilliseconds }
@@ -62,6 +63,7 @@ struct AlarmWatch {
         }
         for task in tasks {
             alarms += gaps(task)
+            alarms += fences(task, now: now)
             if let alarm = silentSender(task, now: now) { alarms.append(alarm) }
             if let alarm = limits(task, now: now) { alarms.append(alarm) }
         }
@@ -76,6 +78,27 @@ struct AlarmWatch {
                 "\(task.task): entries of \(sender.task) after \(sender.last) are awaited; "
                     + "\(counted(sender.gapFrames, "frame")) came ahead of them")
         }
+    }
+
+    /// Senders of which a frame was refused within the last minute, as their incarnation has been replaced. Frames that
+    /// a replay passes, or that are first seen in a sum, may be old.
+    private mutating func fences(_ task: TaskStatus, now: Int64) -> [Alarm] {
+        var alarms: [Alarm] = []
+        for sender in task.senders where sender.refusedFrames > 0 {
+            let key = SenderKey(task: task.task, sender: sender.task)
+            var mark = refused[key] ?? Mark(value: sender.refusedFrames, movedMilliseconds: .min / 2)
+            if task.phase == .running, sender.refusedFrames > mark.value { mark.movedMilliseconds = now }
+            mark.value = sender.refusedFrames
+            refused[key] = mark
+            guard now - mark.movedMilliseconds < Self.recentMilliseconds else { continue }
+            alarms.append(
+                Alarm(
+                    .fencedSender,
+                    "\(task.task): what \(sender.task) says with incarnation \(sender.refusedIncarnation) is refused, "
+                        + "as incarnation \(sender.incarnation) has taken over; stop the older one, or start it with "
+                        + "incarnation \(sender.incarnation)"))
+        }
+        return alarms
     }
 
     /// A sender that everybody waits for and whose time stands still while that of another moves.
@@ -118,5 +141,6 @@ struct AlarmWatch {
         let ours = Set(tasks.map(\.task))
         kept = kept.filter { ours.contains($0.key) }
         watermarks = watermarks.filter { ours.contains($0.key.task) }
+        refused = refused.filter { ours.contains($0.key.task) }
     }
 }

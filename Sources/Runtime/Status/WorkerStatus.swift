@@ -45,6 +45,11 @@ package struct SenderStatus: Sendable, Equatable {
     package var isIdle: Bool
     /// Nil before it has said anything about time.
     package var watermarkMilliseconds: Int64?
+    /// The highest that was heard of; lower ones are refused. 0 before the first frame.
+    package var incarnation: UInt64 = 0
+    /// Frames refused as those of a lower incarnation, and which the newest of them was of.
+    package var refusedFrames: UInt64 = 0
+    package var refusedIncarnation: UInt64 = 0
 
     /// All that are known, then those that are waited for and have never been heard of.
     static func all(_ senders: Senders) -> [SenderStatus] {
@@ -53,7 +58,9 @@ package struct SenderStatus: Sendable, Equatable {
                 task: sender.task, last: sender.last, gapFrames: sender.gapFrames,
                 isAwaited: senders.expected.contains(sender.task), isIdle: sender.isIdle,
                 watermarkMilliseconds: sender.speaksOfTime && sender.watermark != .distantPast
-                    ? sender.watermark.milliseconds : nil)
+                    ? sender.watermark.milliseconds : nil,
+                incarnation: sender.incarnation, refusedFrames: sender.refusedFrames,
+                refusedIncarnation: sender.refusedIncarnation)
         }
         let silent = senders.expected.filter { task in !known.contains { $0.task == task } }
         return known
@@ -72,6 +79,8 @@ package struct Alarm: Sendable, Equatable {
         case gapOpen
         /// A sender of the topology says nothing new about time while others do, and holds the watermark back.
         case silentSender
+        /// A sender was replaced by a higher incarnation, and goes on all the same: what it says is refused.
+        case fencedSender
         /// The log has more and nothing arrives, though the broker is there.
         case fetchPaused
         /// The last snapshot of a task could not be made durable.
