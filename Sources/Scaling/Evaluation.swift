@@ -262,7 +262,7 @@ extension Evaluation {
     /// Rolling extremes of past proposals, as the Kubernetes autoscaler has them: down only to the largest number that
     /// was proposed within the window, up only to the smallest. A window without proposals begins with the present
     /// number, so that the first look at a resource, or the first after a silence, is no evidence of a whole window.
-    /// Where looks are far apart the way down takes three of them: one alone would be a window, and noise its own proof.
+    /// Where looks are far apart the way down takes three: one alone would be a window, and noise its own proof.
     private mutating func stabilise(_ cell: inout ResourceCell, _ terms: PolicyTerms) {
         let proposal = desired
         let interval = terms.decisionInterval &* 2

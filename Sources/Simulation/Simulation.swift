@@ -160,7 +160,7 @@ package final class Simulation {
             feed.write(to: hub, most: hub.random.int(0...3))
             disturb()
             let index = stepOne()
-            if step == settings.crashAtStep { crash(index) }
+            if step == settings.crashAtStep, workers.indices.contains(index) { crash(index) }
             if let next = settings.takeOver, step == next.step { replace(next) }
         }
         hub.faults = .none
@@ -199,10 +199,17 @@ package final class Simulation {
         let index = hub.random.int(0...(workers.count - 1))
         let worker = workers[index]
         _ = worker.step()
-        if let reason = worker.stopReason {
-            hub.check(false, "a \(worker.world.stage.text) worker stopped: \(reason)")
-        }
+        noteStop(worker)
         return index
+    }
+
+    /// No worker stops by itself, but one of a first incarnation that begins anew after the second has committed.
+    private func noteStop(_ worker: Worker<SimulatedWorld>) {
+        guard let reason = worker.stopReason else { return }
+        if case .fenced = reason, worker.world.incarnation < incarnation(of: worker.world.stage) {
+            return retire(worker.world.id)
+        }
+        hub.check(false, "a \(worker.world.stage.text) worker stopped: \(reason)")
     }
 
     // MARK: faults that strike whole workers
@@ -339,10 +346,7 @@ package final class Simulation {
         for step in 0..<settings.stepsToRestMax {
             for worker in workers { _ = worker.step() }
             if !hub.violations.isEmpty { return }
-            for worker in workers where worker.stopReason != nil {
-                let reason = String(describing: worker.stopReason)
-                hub.check(false, "a \(worker.world.stage.text) worker stopped: \(reason)")
-            }
+            for worker in workers { noteStop(worker) }
             guard step % 8 == 0, isAtRest else { continue }
             restSince = restSince ?? hub.now
             if hub.now - (restSince ?? 0) >= settings.restMilliseconds {

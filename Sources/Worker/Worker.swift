@@ -281,6 +281,7 @@ package final class Worker<World: WorkerWorld> {
                 return
             }
         }
+        try stopIfReplaced(partition, id)
         let choice = try newestSnapshot(id)
         let bounds = try world.bounds(partition)
         var facts = RecoveryFacts(
@@ -302,6 +303,17 @@ package final class Worker<World: WorkerWorld> {
             world.note(.recovered(id, from: from, speakFrom: speakFrom, usedSnapshot: usesSnapshot))
             loop.recovered(partition, from: from, speakFrom: speakFrom, committed: committed)
         }
+    }
+
+    /// Receivers refuse all that an incarnation says once a higher one has spoken. Where this cannot be asked, they
+    /// raise an alarm instead.
+    private func stopIfReplaced(_ partition: TopicPartition, _ id: TaskID) throws(WorldError) {
+        let next = factory.incarnation + 1
+        guard let offset = try? world.committed(partition, incarnation: next) else { return }
+        throw WorldError(
+            .stopFenced,
+            "\(id): incarnation \(next) has committed offset \(offset), and receivers refuse incarnation "
+                + "\(factory.incarnation) since; start with --incarnation \(next)")
     }
 
     private func newestSnapshot(_ id: TaskID) throws(WorldError) -> SnapshotReader? {

@@ -176,5 +176,10 @@ struct PipelineTests {
         let all = try outputs(stand, partition: 0)
         #expect(all.count == sender.samplesSent(0))
         #expect(all.last.map { $0.value > 20_000 } == true)
+        // Whoever starts the old one again hears that nobody would listen.
+        let again = try stand.service()
+        let fenced = await #expect(throws: StageFailure.self) { try await again.run() }
+        #expect(fenced?.exitCode == 4)
+        #expect(fenced?.reason.contains("start with --incarnation 2") == true, "\(String(describing: fenced))")
     }
 }

@@ -54,7 +54,9 @@ final class MemoryWorld: WorkerWorld {
         }
     }
 
-    func committed(_ partition: TopicPartition, incarnation: UInt64) throws(WorldError) -> Int64? { committedOffset }
+    func committed(_ partition: TopicPartition, incarnation: UInt64) throws(WorldError) -> Int64? {
+        incarnation == 1 ? committedOffset : nil
+    }
     func rest(milliseconds: Int64) { usleep(UInt32(clamping: milliseconds * 1_000)) }
     func bounds(_ partition: TopicPartition) throws(WorldError) -> LogBounds { LogBounds(start: 0, end: nil) }
     func assign(_ starts: [StartOffset]) throws(WorldError) {

@@ -39,7 +39,7 @@ package struct StageFailure: Error, Equatable, Sendable, CustomStringConvertible
         case .refused(let text): self.init(.refused, text)
         case .broken(let text): self.init(.broken, text)
         case .fenced(let text):
-            self.init(.fenced, text, hint: "another incarnation or instance has taken over; nothing is to be done here")
+            self.init(.fenced, text, hint: "another incarnation or instance has taken over")
         }
     }
 }
