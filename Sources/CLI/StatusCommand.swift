@@ -13,13 +13,14 @@ struct StatusCommand: ParsableCommand {
             Asks the broker and the snapshot store, not the stages, so it works from anywhere and while stages are down.
 
             lag        records between the committed offset and the end of the inbox
-            watermark  how long ago the event time is that the task has reached, from the heartbeats and watermarks \
-            that it \
-            last wrote; the drift-detector and the scaling-decider write none
+            event time how far the event time that the task has reached is behind the clock, from what it last wrote. \
+            The lateness that the normalizer allows (stage.latenessSecondsMax) is part of it and no delay; the \
+            drift-detector and the scaling-decider say none
             snapshot   offset and age of the newest snapshot, where --store names the store
 
             A task is late if it is more than --late-records behind but moves, stuck if it is behind and does not move \
-            within --interval. Exit code 1 if a task is stuck, else 0.
+            within --interval, new if its stage has never run and there is nothing to read, fenced if a higher \
+            incarnation has run. Exit code 1 if a task is stuck or fenced, or no stage has ever run, else 0.
             """)
 
     @OptionGroup var broker: BrokerOptions
@@ -55,33 +56,42 @@ struct StatusCommand: ParsableCommand {
     }
 
     func run() throws {
-        var isStuck = false
+        var isAmiss = false
         try reporting(broker) {
             let tasks = try StatusCollector(self).collect()
             print(json ? Self.json(tasks) : Self.text(tasks, hasStore: store != nil))
-            isStuck = tasks.contains { $0.verdict == .stuck }
+            isAmiss =
+                tasks.contains { [.stuck, .fenced].contains($0.verdict) } || !tasks.contains { $0.hasRun }
         }
-        if isStuck { throw ExitCode(1) }
+        if isAmiss { throw ExitCode(1) }
     }
 
-    private static func text(_ tasks: [TaskOutlook], hasStore: Bool) -> String {
-        var rows = [["TASK", "VERDICT", "LAG", "COMMITTED", "END", "WATERMARK", "SNAPSHOT", ""]]
+    static func text(_ tasks: [TaskOutlook], hasStore: Bool) -> String {
+        var rows = [["TASK", "INCARNATION", "VERDICT", "LAG", "COMMITTED", "END", "EVENT TIME", "SNAPSHOT", ""]]
         for task in tasks {
             let snapshot = task.snapshot.map { "\($0.offset), \(age($0.ageSeconds))" } ?? (hasStore ? "none" : "-")
             rows.append([
-                "\(task.task)", task.verdict.rawValue, "\(task.lag)", task.committed.map { "\($0)" } ?? "never",
-                "\(task.end)", task.watermarkAgeSeconds.map { "\(age($0)) ago" } ?? "-", snapshot, task.note,
+                "\(task.task)", "\(task.incarnation)", task.verdict.rawValue, "\(task.lag)",
+                task.committed.map { "\($0)" } ?? "never", "\(task.end)",
+                task.watermarkAgeSeconds.map { "\(age($0)) behind" } ?? "-", snapshot, task.note,
             ])
         }
         var lines = Topology.aligned(rows)
-        let behind = tasks.filter { $0.verdict != .ok }
-        lines.append("")
-        lines.append(
-            behind.isEmpty
-                ? "\(counted(tasks.count, "task")), all ok"
-                : "\(behind.filter { $0.verdict == .late }.count) of \(counted(tasks.count, "task")) late, "
-                    + "\(behind.filter { $0.verdict == .stuck }.count) stuck")
-        return lines.joined(separator: "\n")
+        if tasks.contains(where: { $0.watermarkAgeSeconds != nil }) {
+            lines += ["", "EVENT TIME trails the clock by the lateness that the normalizer allows, which is no delay."]
+        }
+        return (lines + ["", summary(tasks)]).joined(separator: "\n")
+    }
+
+    private static func summary(_ tasks: [TaskOutlook]) -> String {
+        let all = counted(tasks.count, "task")
+        if tasks.allSatisfy({ $0.verdict == .ok }) { return "\(all), all ok" }
+        if !tasks.contains(where: \.hasRun) { return "\(all): no stage has run yet" }
+        let verdicts = [TaskOutlook.Verdict.stuck, .fenced, .late, .new, .ok].compactMap { verdict in
+            let count = tasks.filter { $0.verdict == verdict }.count
+            return count > 0 ? "\(count) \(verdict.rawValue)" : nil
+        }
+        return "\(all): \(verdicts.joined(separator: ", "))"
     }
 
     /// `3.2 s`, `14 min`, `5 h`, `3 d`.
@@ -99,7 +109,8 @@ struct StatusCommand: ParsableCommand {
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("ok")
-        writer.bool(tasks.allSatisfy { $0.verdict == .ok })
+        let isWell = tasks.allSatisfy { [.ok, .new].contains($0.verdict) } && tasks.contains { $0.hasRun }
+        writer.bool(isWell)
         writer.key("tasks")
         writer.beginArray()
         for task in tasks { task.write(into: &writer) }
@@ -111,13 +122,23 @@ struct StatusCommand: ParsableCommand {
 
 /// One task as it looks from outside.
 struct TaskOutlook {
-    enum Verdict: String { case ok, late, stuck }
+    enum Verdict: String {
+        case ok, late, stuck
+        /// Its stage has never committed anything, and there is nothing to read.
+        case new
+        /// A higher incarnation has committed: receivers refuse what this one says.
+        case fenced
+    }
 
     var task: TaskID
     var group: String
     var incarnation: UInt64
     /// Nil if the group has never committed.
     var committed: Int64?
+    /// The stage's group has committed something, here or elsewhere.
+    var hasRun = true
+    /// What other incarnations have committed here.
+    var others: [(incarnation: UInt64, committed: Int64)] = []
     var start: Int64
     var end: Int64
     var watermarkMilliseconds: Int64?
@@ -131,11 +152,9 @@ struct TaskOutlook {
 
     /// Judges: `moved` since the first look, where there was a second one.
     mutating func judge(moved: Bool?, lateRecords: Int64) {
-        guard lag > 0 else {
-            note = committed == nil ? "nothing to read yet" : ""
-            return
-        }
-        if moved == false {
+        // The log's end was asked for before the last look at what is committed.
+        end = max(end, committed ?? 0)
+        if lag > 0, moved == false {
             verdict = .stuck
             note =
                 committed == nil
@@ -144,6 +163,17 @@ struct TaskOutlook {
         } else if lag > lateRecords {
             verdict = .late
             note = "behind but moving; add workers if it lasts"
+        } else if committed == nil {
+            verdict = hasRun ? .ok : .new
+            note = "nothing to read yet"
+        }
+        // Receivers refuse all but the highest incarnation.
+        if let higher = others.last(where: { $0.incarnation > incarnation }) {
+            verdict = .fenced
+            note = "incarnation \(higher.incarnation) is in force, at \(higher.committed)"
+        } else if let ahead = others.last(where: { $0.committed > committed ?? start }) {
+            let lower = "incarnation \(ahead.incarnation) is ahead, at \(ahead.committed), and refused by receivers"
+            note = note.isEmpty ? lower : "\(lower); \(note)"
         }
     }
 

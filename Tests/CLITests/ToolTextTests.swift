@@ -23,6 +23,41 @@ struct ToolTextTests {
         return lines
     }
 
+    private static func outlook(
+        _ incarnation: UInt64 = 1, committed: Int64?, end: Int64, _ change: (inout TaskOutlook) -> Void = { _ in }
+    ) -> TaskOutlook {
+        let task = TaskID(stage: .twinUpdater, inbox: .observations, epoch: 1, partition: 0)
+        var outlook = TaskOutlook(
+            task: task, group: "twin-updater.\(incarnation)", incarnation: incarnation, committed: committed, start: 0,
+            end: end)
+        change(&outlook)
+        outlook.judge(moved: outlook.lag == 0 ? nil : false, lateRecords: 10_000)
+        return outlook
+    }
+
+    @Test("A status is not ok where no stage has run, and its numbers are never absurd")
+    func statusOfTasks() {
+        let new = Self.outlook(committed: nil, end: 0) { $0.hasRun = false }
+        #expect(new.verdict == .new)
+        #expect(StatusCommand.text([new, new], hasStore: false).hasSuffix("2 tasks: no stage has run yet"))
+        // Asked for one after the other, the committed offset may be beyond the end.
+        let quick = Self.outlook(committed: 8_302, end: 8_300)
+        #expect((quick.verdict, quick.lag, quick.end) == (.ok, 0, 8_302))
+        let text = StatusCommand.text([new, quick, Self.outlook(committed: 3, end: 9)], hasStore: false)
+        #expect(text.hasSuffix("3 tasks: 1 stuck, 1 new, 1 ok"))
+    }
+
+    @Test("A status says which incarnation is in force, and which has gone further in vain")
+    func statusOfIncarnations() {
+        let fenced = Self.outlook(1, committed: 9, end: 9) { $0.others = [(2, 5)] }
+        #expect(fenced.verdict == .fenced)
+        #expect(fenced.note == "incarnation 2 is in force, at 5")
+        let abandoned = Self.outlook(2, committed: 5, end: 9) { $0.others = [(1, 9)] }
+        #expect(abandoned.verdict == .stuck)
+        #expect(abandoned.note.hasPrefix("incarnation 1 is ahead, at 9, and refused by receivers; behind and not"))
+        #expect(Self.outlook(2, committed: 9, end: 9) { $0.others = [(1, 5)] }.note == "")
+    }
+
     private static func frame() -> [UInt8] {
         let names = NameTable(namesMax: 10)
         let task = TaskID(stage: .normalizer, inbox: .telemetry, epoch: 1, partition: 0)

@@ -70,30 +70,40 @@ struct StatusCollector {
     private func offsets(
         _ admin: borrowing Admin, _ stage: StageName, _ partitions: [(TaskID, KafkaPartition)]
     ) throws -> [TaskOutlook] {
-        let (incarnation, committed) = try committed(admin, stage, partitions.map(\.1))
+        let found = try committed(admin, stage, partitions.map(\.1))
+        let incarnation = options.incarnation ?? found.last?.incarnation ?? 1
+        let own = found.first { $0.incarnation == incarnation }?.offsets
         let group = naming.group(stage, incarnation: incarnation)
-        return zip(partitions, committed).map { partition, offset in
-            TaskOutlook(
-                task: partition.0, group: group, incarnation: incarnation, committed: offset, start: 0, end: 0)
+        return partitions.enumerated().map { index, partition in
+            var task = TaskOutlook(
+                task: partition.0, group: group, incarnation: incarnation, committed: own?[index], start: 0, end: 0)
+            task.hasRun = own != nil
+            for other in found where other.incarnation != incarnation {
+                if let offset = other.offsets[index] { task.others.append((other.incarnation, offset)) }
+            }
+            return task
         }
     }
 
+    /// Every incarnation that has committed, ascending. Numbers are seldom left out: two in a row that have not
+    /// committed end the search, but for the one that is asked for.
     private func committed(
         _ admin: borrowing Admin, _ stage: StageName, _ partitions: [KafkaPartition]
-    ) throws(KafkaError) -> (incarnation: UInt64, offsets: [Int64?]) {
-        var best: (UInt64, [Int64?])?
-        var incarnation = options.incarnation ?? 1
-        let last = options.incarnation ?? Self.incarnationsMax
-        while incarnation <= last {
-            let found = try admin.committedOffsets(
+    ) throws(KafkaError) -> [(incarnation: UInt64, offsets: [Int64?])] {
+        var found: [(incarnation: UInt64, offsets: [Int64?])] = []
+        func ask(_ incarnation: UInt64) throws(KafkaError) {
+            let offsets = try admin.committedOffsets(
                 ofGroup: naming.group(stage, incarnation: incarnation), partitions,
                 timeoutMilliseconds: Self.timeoutMilliseconds)
-            let isUsed = found.contains { $0 != nil }
-            if best == nil || isUsed { best = (incarnation, found) }
-            if !isUsed { break }
-            incarnation += 1
+            if offsets.contains(where: { $0 != nil }) { found.append((incarnation, offsets)) }
         }
-        return best ?? (incarnation, partitions.map { _ in nil })
+        var next: UInt64 = 1
+        while next <= min((found.last?.incarnation ?? 0) + 2, Self.incarnationsMax) {
+            try ask(next)
+            next += 1
+        }
+        if let wanted = options.incarnation, wanted >= next { try ask(wanted) }
+        return found
     }
 
     private func addEnds(_ tasks: inout [TaskOutlook]) throws(KafkaError) {
