@@ -13,6 +13,7 @@ package struct BrokerCommand: ParsableCommand {
             For trying things out, not for production: nothing is kept on disk, and a partition holds at most 5 MB or \
             100000 records; the oldest go first. Listens on the loopback interface, on a port that it picks and prints \
             as 'bootstrap: host:port'. Any client can talk to it, for example: kcat -b HOST:PORT -L
+            It answers no admin requests: its topics are made as it starts, and others with 4 partitions on first use.
             Ends on Ctrl-C or SIGTERM.
             """)
 
@@ -25,8 +26,11 @@ package struct BrokerCommand: ParsableCommand {
     @Option(help: "Partitions of every topic but policies and commands, instead of the files' or the built-in number.")
     var partitions: Int?
 
-    @Option(help: ArgumentHelp("Prefix of all topics.", valueName: "namespace"))
-    var namespace = ""
+    @Option(
+        help: ArgumentHelp(
+            "Prefix of all topics. May be repeated, for a set of topics each; '' is the plain one.",
+            valueName: "namespace"))
+    var namespace = [""]
 
     @Option(help: ArgumentHelp("Also write the address to this file once the topics exist.", valueName: "path"))
     var bootstrapFile: String?
@@ -39,7 +43,7 @@ package struct BrokerCommand: ParsableCommand {
     package init() {}
 
     package func validate() throws {
-        if let fault = Topology.fault(inNamespace: namespace) { throw ValidationError(fault) }
+        for name in namespace { if let fault = Topology.fault(inNamespace: name) { throw ValidationError(fault) } }
         if let partitions, !(1...1_000).contains(partitions) { throw ValidationError("--partitions is 1 to 1000") }
         if let parentPid, parentPid <= 1 { throw ValidationError("--parent-pid is the id of a running process") }
     }
@@ -50,7 +54,9 @@ package struct BrokerCommand: ParsableCommand {
         do {
             broker = try EmbeddedBroker()
             for (name, count) in try wanted() {
-                try broker.createTopic(Topology.brokerName(name, namespace: namespace), partitions: count)
+                for namespace in namespace {
+                    try broker.createTopic(Topology.brokerName(name, namespace: namespace), partitions: count)
+                }
             }
         } catch let error as KafkaError {
             throw failure(error.reason)

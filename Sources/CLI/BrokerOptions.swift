@@ -5,9 +5,11 @@ import Topology
 
 /// How to reach the broker, for every subcommand that talks to one.
 package struct BrokerOptions: ParsableArguments {
+    private static let bootstrapDefault = "localhost:9092"
+
     /// Brokers to ask first, as `host:port,…`.
     @Option(help: ArgumentHelp("Brokers to ask first.", valueName: "host:port,…"))
-    package var bootstrap = "localhost:9092"
+    package var bootstrap = Self.bootstrapDefault
 
     /// Prefix of all topics; empty for none.
     @Option(
@@ -30,6 +32,13 @@ package struct BrokerOptions: ParsableArguments {
         for pair in kafka where !pair.dropFirst().contains("=") {
             throw ValidationError("--kafka '\(pair)' is not of the form key=value")
         }
+    }
+
+    /// The same options for another command, for advice. Properties may be secrets and are left to be filled in.
+    package var repeated: String {
+        var text = bootstrap == Self.bootstrapDefault ? "" : " --bootstrap \(bootstrap)"
+        if !namespace.isEmpty { text += " --namespace \(namespace)" }
+        return kafka.isEmpty ? text : text + " --kafka …"
     }
 
     /// What the Kafka module wants to hear.

@@ -82,7 +82,8 @@ struct LoadgenCommand: ParsableCommand {
             let found = try admin.describeTopic(topic, timeoutMilliseconds: 10_000)
             admin.close(deadline: Deadline(milliseconds: 1_000))
             guard let found, !found.partitions.isEmpty else {
-                throw ToolError("there is no topic '\(topic)'", hint: "create it with: twinscale topics apply")
+                throw ToolError(
+                    "there is no topic '\(topic)'", hint: "create it with: twinscale topics apply\(broker.repeated)")
             }
             var generator = LoadGenerator(self, partitions: found.partitions.count)
             let result = try generator.run(topic: topic)

@@ -10,9 +10,9 @@ package struct TopicsCommand: ParsableCommand {
         abstract: "Create the topics, and check that files, code and broker agree.",
         discussion: """
             Each topic is described by one file in topics/ (partitions, retention, format, who writes, who reads). \
-            `apply` creates on the broker what is missing, `check` compares without changing anything, `describe` \
-            shows what is there. An existing topic is never changed: its partition count is part of every task's \
-            identity.
+            This program has the same built in, for where there is no such folder. `apply` creates on the broker what \
+            is missing, `check` compares without changing anything, `describe` shows what is there. An existing topic \
+            is never changed: its partition count is part of every task's identity.
 
             Exit code: 0 if all agree, 1 if something differs or is missing, 2 if that could not be found out.
             """,
@@ -25,8 +25,11 @@ package struct TopicsCommand: ParsableCommand {
 struct TopicsOptions: ParsableArguments {
     @OptionGroup var broker: BrokerOptions
 
-    @Option(help: ArgumentHelp("Directory with the topics' files.", valueName: "dir"))
-    var topics = "./topics"
+    @Option(
+        help: ArgumentHelp(
+            "Directory with the topics' files; without it ./topics, and where that is not there, what is built in.",
+            valueName: "dir"))
+    var topics: String?
 
     @Option(help: "Partitions of every topic that may have several; the files say otherwise 4.")
     var partitions: Int?
@@ -47,26 +50,34 @@ struct TopicsOptions: ParsableArguments {
         if !(1...3_600).contains(timeout) { throw ValidationError("--timeout is 1 to 3600 seconds") }
     }
 
-    /// The files, after they were compared with the code and with `--partitions` laid over them.
+    /// The directory with the files; nil where none is named and none is there.
+    var directory: String? { topics ?? (FileManager.default.fileExists(atPath: "./topics") ? "./topics" : nil) }
+
+    /// The topics, after files were compared with the code, and with `--partitions` laid over them.
     func files() throws -> [TopicFile] {
-        var files: [TopicFile]
-        do {
-            files = try TopicFiles.read(directory: topics)
-        } catch {
-            throw failure(error.reason)
-        }
-        let differences = Topology.differences(files: files)
-        guard differences.isEmpty else {
-            print("The files in \(topics) and this version of twinscale do not agree:")
-            for line in differences { print("  \(line)") }
-            throw ExitCode(1)
-        }
+        var files = try directory.map(Self.read) ?? Topology.files
         if let partitions {
             for index in files.indices where Topology.allowsSeveralPartitions(files[index].name) {
                 files[index].partitions = partitions
             }
         }
         return files.filter { optional || !$0.isOptional }
+    }
+
+    private static func read(_ directory: String) throws -> [TopicFile] {
+        let files: [TopicFile]
+        do {
+            files = try TopicFiles.read(directory: directory)
+        } catch {
+            throw failure(error.reason)
+        }
+        let differences = Topology.differences(files: files)
+        guard differences.isEmpty else {
+            print("The files in \(directory) and this version of twinscale do not agree:")
+            for line in differences { print("  \(line)") }
+            throw ExitCode(1)
+        }
+        return files
     }
 }
 
@@ -119,7 +130,10 @@ struct TopicsCheck: ParsableCommand {
     func run() throws {
         let files = try options.files()
         if filesOnly {
-            if !options.json { print("The files in \(options.topics) agree with the code.") }
+            guard let directory = options.directory else {
+                throw failure("there are no files in ./topics to compare; name their directory with --topics DIR")
+            }
+            if !options.json { print("The files in \(directory) agree with the code.") }
             return
         }
         try TopicsReport.withAdmin(options) { admin throws(KafkaError) in

@@ -22,26 +22,28 @@ enum TopicsReport {
             }
             admin.close(deadline: Deadline(milliseconds: 2_000))
         } catch {
-            throw failure(advice(error, bootstrap: options.broker.bootstrap))
+            throw failure(advice(error, options.broker))
         }
         if options.json {
             print(json(compared))
         } else if isDescription {
             describe(compared)
         } else {
-            list(compared)
+            list(compared, options.broker)
         }
         let isFine = compared.allSatisfy { $0.state == .agrees || $0.state == .created }
         if !isFine && !isDescription { throw ExitCode(1) }
     }
 
     /// The error, and what to do about it.
-    private static func advice(_ error: KafkaError, bootstrap: String) -> String {
-        switch error.name {
+    private static func advice(_ error: KafkaError, _ broker: BrokerOptions) -> String {
+        let bootstrap = broker.bootstrap
+        let namespace = broker.namespace.isEmpty ? "NAME" : broker.namespace
+        return switch error.name {
         case "_UNSUPPORTED_FEATURE":
-            "\(error.reason)\nhint: the broker at \(bootstrap) takes no such requests. The embedded broker is like "
-                + "that: whoever starts it creates its topics ('twinscale demo' does). Otherwise use the broker's own "
-                + "tool to create the topics as the files in topics/ say"
+            "\(error.reason)\nhint: 'twinscale broker' is like that: it makes the topics itself as it starts, those "
+                + "of a namespace with 'twinscale broker --namespace \(namespace)'. "
+                + "With another broker use its own tool to create them as 'twinscale topology' says"
         case "_TIMED_OUT", "_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE":
             "\(error.reason)\nhint: is a broker listening at \(bootstrap)? Name another with --bootstrap HOST:PORT; "
                 + "for TLS or a login add --kafka security.protocol=… and what belongs to it"
@@ -53,7 +55,7 @@ enum TopicsReport {
         }
     }
 
-    private static func list(_ compared: [TopicComparison]) {
+    private static func list(_ compared: [TopicComparison], _ broker: BrokerOptions) {
         var rows = [["TOPIC", "PARTITIONS", "STATE", ""]]
         for topic in compared {
             let count = topic.found.map { "\($0.partitions.count)" } ?? "-"
@@ -66,7 +68,7 @@ enum TopicsReport {
                     + "count needs a new --namespace.")
         }
         if compared.contains(where: { $0.state == .missing }) {
-            print("\nCreate what is missing: twinscale topics apply")
+            print("\nCreate what is missing: twinscale topics apply\(broker.repeated)")
         }
     }
 

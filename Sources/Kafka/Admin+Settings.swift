@@ -15,6 +15,7 @@ extension Admin {
         ofTopic name: String, timeoutMilliseconds: Int
     ) throws(KafkaError) -> [TopicSetting] {
         let doing = "describing the settings of topic '\(name)'"
+        try requireController(doing: doing, timeoutMilliseconds: timeoutMilliseconds)
         var resources: [OpaquePointer?] = [rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name)]
         defer { for resource in resources { rd_kafka_ConfigResource_destroy(resource) } }
         return try request(

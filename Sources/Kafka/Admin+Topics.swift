@@ -54,6 +54,7 @@ extension Admin {
     package func createTopics(_ topics: [TopicSpecification], timeoutMilliseconds: Int) throws(KafkaError) {
         guard !topics.isEmpty else { return }
         let doing = "creating topic"
+        try requireController(doing: doing, timeoutMilliseconds: timeoutMilliseconds)
         var made: [OpaquePointer?] = []
         defer { for topic in made { rd_kafka_NewTopic_destroy(topic) } }
         for topic in topics { made.append(try Self.newTopic(topic)) }
@@ -92,6 +93,7 @@ extension Admin {
     package func deleteTopics(_ names: [String], timeoutMilliseconds: Int) throws(KafkaError) {
         guard !names.isEmpty else { return }
         let doing = "deleting topic"
+        try requireController(doing: doing, timeoutMilliseconds: timeoutMilliseconds)
         var made: [OpaquePointer?] = names.map { rd_kafka_DeleteTopic_new($0) }
         defer { for topic in made { rd_kafka_DeleteTopic_destroy(topic) } }
         try request(
@@ -116,6 +118,30 @@ extension Admin {
     /// that creates topics on demand create it.
     package func describeTopic(_ name: String, timeoutMilliseconds: Int) throws(KafkaError) -> TopicDescription? {
         try metadata(timeoutMilliseconds: timeoutMilliseconds).topics.first { $0.name == name }
+    }
+
+    /// Asks for one topic by name, so that a broker that creates topics on demand creates it.
+    package func touch(_ topic: String, timeoutMilliseconds: Int) throws(KafkaError) {
+        guard let made = rd_kafka_topic_new(handle.client, topic, nil) else {
+            throw KafkaError(rd_kafka_last_error(), doing: "asking for topic '\(topic)'")
+        }
+        defer { rd_kafka_topic_destroy(made) }
+        var pointer: UnsafePointer<rd_kafka_metadata>?
+        let code = rd_kafka_metadata(handle.client, 0, made, &pointer, Int32(clamping: timeoutMilliseconds))
+        if let pointer { rd_kafka_metadata_destroy(pointer) }
+        try check(code, doing: "asking for topic '\(topic)'")
+    }
+
+    /// Orders about topics go to the controller. The embedded broker names one that is not there, and librdkafka would
+    /// wait for it in vain: said at once instead.
+    func requireController(doing: String, timeoutMilliseconds: Int) throws(KafkaError) {
+        let brokers = try metadata(timeoutMilliseconds: timeoutMilliseconds).brokers
+        let controller = rd_kafka_controllerid(handle.client, Int32(clamping: timeoutMilliseconds))
+        if controller < 0 { throw explain(RD_KAFKA_RESP_ERR__TIMED_OUT, doing: "\(doing): waiting for a controller") }
+        guard brokers.contains(where: { $0.id == controller }) else {
+            throw KafkaError(
+                RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE, doing: doing, detail: "the broker answers no admin requests")
+        }
     }
 
     private func metadata(timeoutMilliseconds: Int) throws(KafkaError) -> ClusterDescription {

@@ -77,6 +77,19 @@ package struct TopicFileError: Error, Equatable, CustomStringConvertible {
 }
 
 extension Topology {
+    /// Every topic as its file describes it, for where there are no files.
+    package static var files: [TopicFile] { (topics + stores).map { file($0) } }
+
+    private static func file(_ plan: TopicPlan) -> TopicFile {
+        TopicFile(
+            name: plan.name, description: plan.summary, epoch: Int(plan.epoch), key: plan.key.rawValue,
+            partitions: plan.partitions == .one ? 1 : Int(partitionsDefault), cleanup: plan.cleanup.rawValue,
+            retention: plan.retention,
+            settings: [TopicFile.Setting("max.message.bytes", String(plan.recordBytesMax))] + plan.compaction,
+            schema: "schemas/\(plan.schema)", writers: writers(of: plan).map(\.text),
+            readers: readers(of: plan).map(\.text), isOptional: plan.topic == nil)
+    }
+
     /// Every difference between the files and this page, one readable line each; empty if they agree.
     package static func differences(files: [TopicFile]) -> [String] {
         var found: [String] = []

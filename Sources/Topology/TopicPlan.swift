@@ -73,6 +73,8 @@ package struct TopicPlan: Sendable, Equatable {
     package let cleanup: Cleanup
     /// ISO 8601 duration, such as `P7D`; nil for a compacted topic.
     package let retention: String?
+    /// Further settings of a compacted topic on the broker: the file's, unless an operator has tuned them there.
+    package let compaction: [TopicFile.Setting]
     /// Largest record that the broker takes (`max.message.bytes`).
     package let recordBytesMax: Int
     /// File below `topics/schemas`.
@@ -91,22 +93,33 @@ package struct TopicPlan: Sendable, Equatable {
 
     init(
         _ topic: TopicName, key: TopicKey, _ partitions: PartitionRule = .standard, keep retention: String?,
-        schema: String, from writers: [Outsider] = [], to readers: [Outsider] = [], _ summary: String
+        compact: [TopicFile.Setting] = [], schema: String, from writers: [Outsider] = [], to readers: [Outsider] = [],
+        _ summary: String
     ) {
         self.init(
-            topic: topic, name: topic.text, key: key, partitions: partitions, retention: retention, schema: schema,
-            from: writers, to: readers, summary)
+            topic: topic, name: topic.text, key: key, partitions: partitions, retention: retention, compact: compact,
+            schema: schema, from: writers, to: readers, summary)
     }
 
-    init(store name: String, key: TopicKey, schema: String, _ summary: String) {
+    init(store name: String, key: TopicKey, compact: [TopicFile.Setting], schema: String, _ summary: String) {
         self.init(
-            topic: nil, name: name, key: key, partitions: .standard, retention: nil, schema: schema, from: [], to: [],
-            summary)
+            topic: nil, name: name, key: key, partitions: .standard, retention: nil, compact: compact, schema: schema,
+            from: [], to: [], summary)
+    }
+
+    /// The settings of a compacted topic, times in hours.
+    static func compaction(dirtyRatio: String, segmentMinutes: Int, tombstoneHours: Int) -> [TopicFile.Setting] {
+        [
+            TopicFile.Setting("min.cleanable.dirty.ratio", dirtyRatio),
+            TopicFile.Setting("segment.ms", "\(segmentMinutes * 60_000)"),
+            TopicFile.Setting("delete.retention.ms", "\(tombstoneHours * 3_600_000)"),
+        ]
     }
 
     private init(
-        topic: TopicName?, name: String, key: TopicKey, partitions: PartitionRule, retention: String?, schema: String,
-        from writers: [Outsider], to readers: [Outsider], _ summary: String
+        topic: TopicName?, name: String, key: TopicKey, partitions: PartitionRule, retention: String?,
+        compact: [TopicFile.Setting], schema: String, from writers: [Outsider], to readers: [Outsider],
+        _ summary: String
     ) {
         self.topic = topic
         self.name = name
@@ -114,6 +127,7 @@ package struct TopicPlan: Sendable, Equatable {
         self.partitions = partitions
         self.cleanup = retention == nil ? .compact : .delete
         self.retention = retention
+        self.compaction = compact
         self.recordBytesMax = Self.recordBytesDefault
         self.schema = schema
         self.epoch = 1

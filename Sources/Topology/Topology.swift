@@ -39,8 +39,10 @@ package enum Topology {
             .outcomes, key: .anything, keep: "P30D", schema: "outcome.schema.json",
             from: [.actuators, .api], "what became of an action"),
         TopicPlan(
-            .policies, key: .policy, .one, keep: nil, schema: "policy.schema.json",
-            from: [.api, .cli], to: [.api], "what may be done to a resource, and to what end"),
+            .policies, key: .policy, .one, keep: nil,
+            compact: TopicPlan.compaction(dirtyRatio: "0.1", segmentMinutes: 1_440, tombstoneHours: 168),
+            schema: "policy.schema.json", from: [.api, .cli], to: [.api],
+            "what may be done to a resource, and to what end"),
         TopicPlan(
             .commands, key: .command, .one, keep: "P30D", schema: "command.schema.json",
             from: [.api, .cli], to: [.api], "an operator's orders, such as to approve an action"),
@@ -67,8 +69,9 @@ package enum Topology {
             .drift, key: .resource, keep: "P30D", schema: "drift.schema.json",
             to: [.api, .alerting], "a series that no longer behaves as its twin has learned"),
         TopicPlan(
-            .twins, key: .resource, keep: nil, schema: "twin.schema.json",
-            to: [.api, .cli], "the latest summary of each twin"),
+            .twins, key: .resource, keep: nil,
+            compact: TopicPlan.compaction(dirtyRatio: "0.2", segmentMinutes: 60, tombstoneHours: 24),
+            schema: "twin.schema.json", to: [.api, .cli], "the latest summary of each twin"),
         TopicPlan(
             .deadletters, key: .source, keep: "P14D", schema: "deadletter.schema.json",
             to: [.api, .cli], "records that could not be understood, with the reason"),
@@ -77,8 +80,9 @@ package enum Topology {
     /// Topics that hold state beside the flow. Needed only where configuration names them.
     package static let stores: [TopicPlan] = [
         TopicPlan(
-            store: "snapshots", key: .slot, schema: "snapshot.md",
-            "snapshots of tasks, where they are kept on the broker")
+            store: "snapshots", key: .slot,
+            compact: TopicPlan.compaction(dirtyRatio: "0.2", segmentMinutes: 10, tombstoneHours: 24),
+            schema: "snapshot.md", "snapshots of tasks, where they are kept on the broker")
     ]
 
     /// Every stage with its edges, in the order of the flow.

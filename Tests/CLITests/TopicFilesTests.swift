@@ -13,6 +13,7 @@ private let topicsDirectory = URL(fileURLWithPath: #filePath).deletingLastPathCo
         let files = try TopicFiles.read(directory: topicsDirectory)
         #expect(Topology.differences(files: files) == [])
         #expect(files.count == TopicName.allCases.count + 1)
+        #expect(files == Topology.files.sorted { $0.name < $1.name })
     }
 
     @Test func haveFourPartitionsWhereSeveralAreAllowed() throws {

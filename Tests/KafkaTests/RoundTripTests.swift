@@ -136,4 +136,23 @@ struct RoundTripTests {
             #expect(lag.map(\.lag) == [0, 0])
         }
     }
+
+    @Test("The embedded broker says at once that it takes no orders, and makes topics that are asked for")
+    func noAdministration() async throws {
+        let broker = try EmbeddedBroker()
+        try await onThread {
+            let admin = try Admin(properties: broker.properties)
+            let deadline = Deadline(milliseconds: 3_000)
+            let refused = #expect(throws: KafkaError.self) {
+                try admin.createTopics(
+                    [TopicSpecification(name: "t", partitions: 4)], timeoutMilliseconds: patience)
+            }
+            #expect(refused?.name == "_UNSUPPORTED_FEATURE")
+            #expect(refused?.reason.hasSuffix("the broker answers no admin requests") == true, "\(refused as Any)")
+            #expect(!deadline.hasPassed)
+            #expect(try admin.describeTopic("t", timeoutMilliseconds: patience) == nil)
+            try admin.touch("t", timeoutMilliseconds: patience)
+            #expect(try admin.describeTopic("t", timeoutMilliseconds: patience)?.partitions.count == 4)
+        }
+    }
 }

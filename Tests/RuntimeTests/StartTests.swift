@@ -12,12 +12,13 @@ struct StartTests {
         let failure = await #expect(throws: StageFailure.self) { try await stand.service().run() }
         #expect(failure?.kind == .refused)
         #expect(failure?.reason == "topics are missing: forecasts, deadletters")
-        #expect(failure?.hint == "create them with: twinscale topics apply")
+        let command = "twinscale topics apply --bootstrap \(stand.broker.bootstrapServers)"
+        #expect(failure?.hint == "create them with: \(command)")
         let named = await #expect(throws: StageFailure.self) {
             try await stand.service(["--namespace", "shop"]).run()
         }
         #expect(named?.reason.contains("shop.observations") == true)
-        #expect(named?.hint == "create them with: twinscale topics apply --namespace shop")
+        #expect(named?.hint == "create them with: \(command) --namespace shop")
     }
 
     @Test("Another partition count than the configured one refuses the start", .timeLimit(.minutes(1)))

@@ -111,23 +111,41 @@ struct Replay {
         do throws(KafkaError) {
             try admin.createTopics(topics, timeoutMilliseconds: Self.timeoutMilliseconds)
         } catch {
-            let list = topics.map { "\($0.name) (\(counted($0.partitions, "partition")))" }.joined(separator: ", ")
-            throw ToolError(
-                "the parallel topics cannot be created: \(error.reason)",
-                hint: "create them with the broker's own tool, then run this again: \(list)")
+            guard error.name == "_UNSUPPORTED_FEATURE" else {
+                let list = topics.map { "\($0.name) (\(counted($0.partitions, "partition")))" }.joined(separator: ", ")
+                throw ToolError(
+                    "the parallel topics cannot be created: \(error.reason)",
+                    hint: "create them with the broker's own tool, then run this again: \(list)")
+            }
+            // The embedded broker makes topics by itself, once they are asked for by name.
+            for topic in topics { try admin.touch(topic.name, timeoutMilliseconds: Self.timeoutMilliseconds) }
         }
         // A broker answers before all of it knows.
         let deadline = Deadline(milliseconds: Self.timeoutMilliseconds)
-        while !deadline.hasPassed {
+        while true {
             let cluster = try admin.describeCluster(timeoutMilliseconds: Self.timeoutMilliseconds)
-            let isVisible = topics.allSatisfy { topic in
-                cluster.topics.contains { found in
-                    found.name == topic.name && found.partitions.count == topic.partitions
-                        && found.partitions.allSatisfy { $0.leader != nil }
+            let hidden = topics.filter { topic in
+                !cluster.topics.contains { found in
+                    found.name == topic.name && found.partitions.allSatisfy { $0.leader != nil }
                 }
             }
-            if isVisible { return }
+            if hidden.isEmpty { return try checkCounts(topics, cluster) }
+            guard !deadline.hasPassed else { throw ToolError("the broker has not made topic '\(hidden[0].name)'") }
             usleep(100_000)
+        }
+    }
+
+    /// A broker that makes topics by itself chooses the number of partitions.
+    private func checkCounts(_ topics: [TopicSpecification], _ cluster: ClusterDescription) throws {
+        for topic in topics {
+            let count = cluster.topics.first { $0.name == topic.name }?.partitions.count ?? 0
+            guard count != topic.partitions else { continue }
+            throw ToolError(
+                "the broker has made topic '\(topic.name)' with \(counted(count, "partition")), and "
+                    + "\(topic.partitions) are needed, as the live one has",
+                hint: "let the broker make the namespace as it starts: "
+                    + "twinscale broker --partitions \(topic.partitions) --namespace '\(options.broker.namespace)' "
+                    + "--namespace \(options.into)")
         }
     }
 

@@ -53,7 +53,9 @@ struct StatusCollector {
                 guard let found = cluster.topics.first(where: { $0.name == name }) else {
                     throw ToolError(
                         "there is no topic '\(name)' at \(options.broker.bootstrap)",
-                        hint: "create the topics with 'twinscale topics apply', or name another set with --namespace")
+                        hint:
+                            "create the topics with 'twinscale topics apply\(options.broker.repeated)', or name "
+                            + "another set with --namespace")
                 }
                 for partition in found.partitions {
                     let task = TaskID(

@@ -44,7 +44,8 @@ package enum TopicCheck {
         }
         if !missing.isEmpty {
             let namespace = configuration.naming.namespace
-            var option = namespace.isEmpty ? "" : " --namespace \(namespace)"
+            var option = configuration.kafka["bootstrap.servers"].map { " --bootstrap \($0)" } ?? ""
+            if !namespace.isEmpty { option += " --namespace \(namespace)" }
             if case .topic(let name) = configuration.snapshots, missing.contains(configuration.naming.qualified(name)) {
                 option += " --optional"
             }
