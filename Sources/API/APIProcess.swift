@@ -26,7 +26,7 @@ package enum APIProcess {
                 keys: ProgramConfiguration.knownKeys(APIKeys.all), stage: name,
                 stages: StageName.allCases.map(\.text), arguments: arguments,
                 environment: StageProcess.environment())
-            if sources.request == .help { end(help, ExitCode.requested) }
+            if case .help(let isWhole) = sources.request { end(help(isWhole: isWhole), ExitCode.requested) }
             if sources.request == .version { end("\(name) \(StageProcess.version)\n", ExitCode.requested) }
             configuration = try ProgramConfiguration(keys: APIKeys.all, sources: sources)
             if sources.request == .printConfiguration { end(configuration.effective + "\n", ExitCode.requested) }
@@ -41,8 +41,12 @@ package enum APIProcess {
             exit(ExitCode.requested)
         } catch {
             let failure = error as? StageFailure ?? StageFailure(.broken, "\(error)")
-            log.error("server ended", metadata: ["reason": "\(failure.reason)", "hint": "\(failure.hint ?? "")"])
-            fail(failure)
+            log.critical(
+                "server ended",
+                metadata: [
+                    "reason": "\(failure.reason)", "hint": "\(failure.hint ?? "")", "exit.code": "\(failure.exitCode)",
+                ])
+            exit(failure.exitCode)
         }
     }
 
@@ -68,8 +72,8 @@ package enum APIProcess {
         exit(failure.exitCode)
     }
 
-    private static var help: String {
-        var text = """
+    private static func help(isWhole: Bool) -> String {
+        let text = """
             \(name): serves twins, forecasts, decisions and orders over HTTP, and the dashboard
 
             USAGE: \(name) [--config FILE] [--kafka PROPERTY=VALUE]… [OPTIONS]
@@ -81,12 +85,10 @@ package enum APIProcess {
               --config FILE         The YAML file.
               --print-config        Print the effective configuration, secrets hidden, and end.
               --help, --version     Print this, or the version, and end.
+              --help-hidden         Print all options: those of single topics, and the stages' that mean nothing here.
 
             """
-        for key in ProgramConfiguration.knownKeys(APIKeys.all) {
-            let value = key.defaultText.isEmpty ? "" : " (\(key.defaultText))"
-            text += "  \(key.option)\n        \(key.help)\(value)\n"
-        }
-        return text
+        let keys = isWhole ? ProgramConfiguration.knownKeys(APIKeys.all) : ProgramConfiguration.usedKeys(APIKeys.all)
+        return text + ConfigurationKey.help(keys, isWhole: isWhole)
     }
 }

@@ -146,7 +146,7 @@ struct APIServer {
             try await app.runService()
         } catch let error as IOError {
             throw StageFailure(
-                .refused, "'\(address)' cannot be listened on: \(error.description)",
+                .refused, "'\(address)' cannot be listened on: \(String(cString: strerror(error.errnoCode)))",
                 hint: "give a free address with api.listen")
         }
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Runtime
 
 /// `twinscale`: everything that is not a stage.
 package struct TwinscaleCommand: AsyncParsableCommand {
@@ -18,6 +19,7 @@ package struct TwinscaleCommand: AsyncParsableCommand {
             To see who is at risk, through a running twin-api: twinscale twin fleet
             To have commands completed, for bash: source <(twinscale --generate-completion-script bash)
             """,
+        version: "twinscale \(StageProcess.version)",
         subcommands: [
             BacktestCommand.self,
             TopologyCommand.self,

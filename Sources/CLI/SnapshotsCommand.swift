@@ -222,7 +222,9 @@ struct SnapshotsVerify: ParsableCommand {
         ]
         for section in found.sections {
             let frames = counted(section.frames, "frame")
-            lines.append("  section \(tagText(section.tag))  \(section.contentBytes) bytes in \(frames)")
+            let tag = tagText(section.tag)
+            let meaning = SnapshotSections.meanings[tag].map { "  \($0)" } ?? ""
+            lines.append("  section \(tag)  \(section.contentBytes) bytes in \(frames)\(meaning)")
         }
         return lines.joined(separator: "\n")
     }

@@ -41,6 +41,9 @@ struct TailCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Only entries about this resource, and records with this key.", valueName: "name"))
     var resource: String?
 
+    @Flag(help: "Leave out heartbeats.")
+    var noHeartbeats = false
+
     @Flag(help: "Go on with what is written from now on, until Ctrl-C.")
     var follow = false
 
@@ -61,7 +64,8 @@ struct TailCommand: ParsableCommand {
                 broker, topic: Topology.brokerName(topic, namespace: broker.namespace),
                 only: partition.isEmpty ? nil : partition)
             try start(&reader)
-            var printer = RecordPrinter(topic: topic, isJSON: json, resource: resource, linesMax: max ?? .max)
+            var printer = RecordPrinter(
+                topic: topic, isJSON: json, resource: resource, showsHeartbeats: !noHeartbeats, linesMax: max ?? .max)
             while try reader.read(follows: follow, { printer.print($0) }) { fflush(nil) }
             fflush(nil)
             reader.close()
@@ -86,6 +90,7 @@ struct RecordPrinter: ~Copyable {
     let topic: String
     let isJSON: Bool
     let resource: String?
+    let showsHeartbeats: Bool
     private var linesLeft: Int
     private let isFramed: Bool
     private let reader = FrameReader()
@@ -93,12 +98,13 @@ struct RecordPrinter: ~Copyable {
     private let output: (String) -> Void
 
     init(
-        topic: String, isJSON: Bool, resource: String? = nil, linesMax: Int = .max,
+        topic: String, isJSON: Bool, resource: String? = nil, showsHeartbeats: Bool = true, linesMax: Int = .max,
         output: @escaping (String) -> Void = { Swift.print($0) }
     ) {
         self.topic = topic
         self.isJSON = isJSON
         self.resource = resource
+        self.showsHeartbeats = showsHeartbeats && resource == nil
         linesLeft = linesMax
         isFramed = ["observations", "forecasts", "outlooks"].contains(topic)
         self.output = output
@@ -127,7 +133,7 @@ struct RecordPrinter: ~Copyable {
             return linesLeft > 0
         }
         for index in reader.entries.indices where linesLeft > 0 { entry(place, index) }
-        if let heartbeat = reader.heartbeat, resource == nil { beat(place, heartbeat) }
+        if showsHeartbeats, let heartbeat = reader.heartbeat { beat(place, heartbeat) }
         return linesLeft > 0
     }
 

@@ -23,6 +23,19 @@ struct ToolTextTests {
         return lines
     }
 
+    @Test("Every section of every stage's snapshot has its meaning")
+    func sections() throws {
+        let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appendingPathComponent("Sources")
+        var tags: Set<String> = []
+        let files = try #require(FileManager.default.enumerator(at: sources, includingPropertiesForKeys: nil))
+        for case let file as URL in files where file.pathExtension == "swift" && !file.path.contains("/CLI/") {
+            let text = try String(contentsOf: file, encoding: .utf8)
+            for match in text.matches(of: /sectionTag\("(....)"\)/) { tags.insert(String(match.1)) }
+        }
+        #expect(tags == Set(SnapshotSections.meanings.keys))
+    }
+
     private static func outlook(
         _ incarnation: UInt64 = 1, committed: Int64?, end: Int64, _ change: (inout TaskOutlook) -> Void = { _ in }
     ) -> TaskOutlook {

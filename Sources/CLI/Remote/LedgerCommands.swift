@@ -156,14 +156,15 @@ struct DriftCommand: RemoteCommand {
     static let configuration = CommandConfiguration(
         commandName: "drift", abstract: "List drift events, the newest first.",
         discussion:
-            "COST, where trust is back: what forecasts cost meanwhile, errors beyond the usual in standard deviations. "
+            "RETRAIN ASKED: whether the twin was asked to fit afresh. COST, where trust is back: what forecasts cost "
+            + "meanwhile, the sum of their errors beyond the usual, in standard deviations. "
             + "Asks a running twin-api. \(ServerAddress.places)")
 
     static let columns: [Printout.Column] = [
         .init("TIME", at: "time"), .init("RESOURCE", at: "data", "resource"), .init("METRIC", at: "data", "metric"),
         .init("KIND", at: "data", "kind"), .init("SINCE", at: "data", "since"),
-        .init("CAUSE", at: "data", "explainedBy"), .init("RETRAIN", at: "data", "retrainRequested"),
-        .init("COST", at: "data", "cost"), .init("REASON", at: "data", "reason"),
+        .init("CAUSE", at: "data", "explainedBy"), .init("RETRAIN ASKED", at: "data", "retrainRequested"),
+        .init("COST, DEVIATIONS", at: "data", "cost"), .init("REASON", at: "data", "reason"),
     ]
 
     @OptionGroup var server: ServerOptions

@@ -22,12 +22,25 @@ package struct ConfigurationKey: Sendable {
     package let defaultText: String
     /// One line, for `--help`.
     package let help: String
+    /// So seldom set that only `--help-hidden` shows it.
+    package let isHidden: Bool
 
-    package init(_ name: String, _ kind: Kind, default defaultText: String, _ help: String) {
+    package init(
+        _ name: String, _ kind: Kind, default defaultText: String, isHidden: Bool = false, _ help: String
+    ) {
         self.name = name
         self.kind = kind
         self.defaultText = defaultText
         self.help = help
+        self.isHidden = isHidden
+    }
+
+    /// Two lines for each key, hidden ones where the list is to be whole.
+    package static func help(_ keys: [ConfigurationKey], isWhole: Bool) -> String {
+        keys.filter { isWhole || !$0.isHidden }.map { key in
+            let value = key.defaultText.isEmpty ? "" : " (\(key.defaultText))"
+            return "  \(key.option)\n        \(key.help)\(value)\n"
+        }.joined()
     }
 
     /// The name of its environment variable.

@@ -12,7 +12,10 @@ struct WrittenValue: Sendable, Equatable {
 /// environment, command line.
 package struct ConfigurationSources: Sendable {
     /// What the command line asks for instead of running.
-    package enum Request: Sendable, Equatable { case run, help, version, printConfiguration }
+    package enum Request: Sendable, Equatable {
+        case run, version, printConfiguration
+        case help(isWhole: Bool)
+    }
 
     /// Bytes of a configuration file at most.
     static let fileBytesMax = 1 << 20
@@ -182,7 +185,8 @@ private struct ParsedArguments {
             let option = parts[0]
             let attached = parts.count > 1 ? parts[1] : nil
             switch option {
-            case "--help", "-h": request = .help
+            case "--help", "-h": request = .help(isWhole: false)
+            case "--help-hidden": request = .help(isWhole: true)
             case "--version": request = .version
             case "--print-config": request = .printConfiguration
             case "--config": file = try Self.value(of: option, attached, &rest)
@@ -200,7 +204,9 @@ private struct ParsedArguments {
             values[key.name] = WrittenValue(text: text, origin: option)
             return
         }
-        let options = keys.map(\.option) + ["--config", "--kafka", "--print-config", "--help", "--version"]
+        let options =
+            keys.map(\.option)
+            + ["--config", "--kafka", "--print-config", "--help", "--help-hidden", "--version"]
         let hint = nearest(to: option, among: options).map { "did you mean '\($0)'?" } ?? "see --help"
         throw ConfigurationError("unknown option '\(option)'", hint: hint)
     }

@@ -94,8 +94,10 @@ extension RuntimeConfiguration {
     package var text: String { values.effectiveText }
 
     /// Help for all options, wrapped for a terminal.
-    package static func help(stage: StageName, stageKeys: [ConfigurationKey], purpose: String) -> String {
-        var text = """
+    package static func help(
+        stage: StageName, stageKeys: [ConfigurationKey], purpose: String, isWhole: Bool
+    ) -> String {
+        let text = """
             \(stage.text): \(purpose)
 
             USAGE: \(stage.text) [--config FILE] [--kafka PROPERTY=VALUE]… [OPTIONS]
@@ -108,12 +110,9 @@ extension RuntimeConfiguration {
               --config FILE         The YAML file.
               --print-config        Print the effective configuration, secrets hidden, and end.
               --help, --version     Print this, or the version, and end.
+              --help-hidden         Print all options, those of single topics included.
 
             """
-        for key in RuntimeKeys.all + stageKeys {
-            let value = key.defaultText.isEmpty ? "" : " (\(key.defaultText))"
-            text += "  \(key.option)\n        \(key.help)\(value)\n"
-        }
-        return text
+        return text + ConfigurationKey.help(RuntimeKeys.all + stageKeys, isWhole: isWhole)
     }
 }

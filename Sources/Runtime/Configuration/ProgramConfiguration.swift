@@ -45,6 +45,14 @@ package struct ProgramConfiguration: Sendable {
     /// The program's keys with those of the stages, as one file serves all.
     package static func knownKeys(_ keys: [ConfigurationKey]) -> [ConfigurationKey] { RuntimeKeys.all + keys }
 
+    /// Those among the known ones that mean something to a program that is no stage.
+    package static func usedKeys(_ keys: [ConfigurationKey]) -> [ConfigurationKey] {
+        let used = ["namespace", "incarnation", "partitions", "snapshots.url", "startTimeoutMilliseconds"]
+        return RuntimeKeys.all.filter { key in
+            used.contains(key.name) || key.name.hasPrefix("topics.") || key.name.hasPrefix("log.")
+        } + keys
+    }
+
     /// The epoch of a topic.
     package func epoch(of topic: TopicName) -> UInt16 { epochs[Int(topic.rawValue)] }
 

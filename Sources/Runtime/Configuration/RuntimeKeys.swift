@@ -35,13 +35,14 @@ enum RuntimeKeys {
         ]
         + TopicName.allCases.map { topic in
             ConfigurationKey(
-                "topics.\(topic.text).partitions", .integer(0...TopicFile.partitionsMax), default: "0",
+                "topics.\(topic.text).partitions", .integer(0...TopicFile.partitionsMax), default: "0", isHidden: true,
                 "Partitions of \(topic.text), where they differ; 0: as all.")
         }
         + TopicName.allCases.map { topic in
             ConfigurationKey(
                 "topics.\(topic.text).epoch", .integer(1...Int(UInt16.max)),
-                default: "\(Topology.plan(of: topic).epoch)", "Raised when topic \(topic.text) is recreated.")
+                default: "\(Topology.plan(of: topic).epoch)", isHidden: true,
+                "Raised when topic \(topic.text) is recreated.")
         }
 
     private static let snapshots = [

@@ -28,8 +28,8 @@ package enum StageProcess {
             let sources = try ConfigurationSources(
                 keys: RuntimeKeys.all + keys, stage: stage.text, stages: StageName.allCases.map(\.text),
                 arguments: Array(CommandLine.arguments.dropFirst()), environment: environment())
-            if sources.request == .help {
-                show(RuntimeConfiguration.help(stage: stage, stageKeys: keys, purpose: purpose))
+            if case .help(let isWhole) = sources.request {
+                show(RuntimeConfiguration.help(stage: stage, stageKeys: keys, purpose: purpose, isWhole: isWhole))
                 exit(ExitCode.requested)
             }
             if sources.request == .version {
@@ -92,18 +92,17 @@ package enum StageProcess {
         } catch {
             health?.stop()
             let failure = error as? StageFailure ?? StageFailure(.broken, "\(error)")
-            log.error(
+            log.critical(
                 "stage ended",
                 metadata: [
                     "stage": "\(definition.stage.text)", "reason": "\(failure.reason)",
                     "hint": "\(failure.hint ?? "")", "exit.code": "\(failure.exitCode)",
                 ])
-            complain(definition.stage, failure)
             return failure.exitCode
         }
     }
 
-    /// One line on the standard error, and a second one with what to do.
+    /// For what is wrong before there is a log: one line on the standard error, and a second one with what to do.
     private static func complain(_ stage: StageName, _ failure: StageFailure) {
         var text = "\(stage.text): \(failure.kind.rawValue): \(failure.reason)\n"
         if let hint = failure.hint { text += "  hint: \(hint)\n" }
