@@ -135,6 +135,11 @@ struct LoadResult {
 /// Paces and writes.
 struct LoadGenerator {
     private static let ticksPerSecond = 100.0
+    /// Longest wait for a broker that takes nothing.
+    private static let patienceMilliseconds = 60_000
+    /// Longest wait for acknowledgements once somebody wants us to end.
+    private static let farewellMilliseconds = 2_000
+    private static let sliceMilliseconds = 250
 
     private let options: LoadgenCommand
     private var fleet: FleetGenerator
@@ -158,7 +163,17 @@ struct LoadGenerator {
     /// Writes until the end; everything is acknowledged when it returns.
     mutating func run(topic: String) throws -> LoadResult {
         var producer = try Producer(properties: options.broker.properties)
-        let handle = try producer.topic(topic)
+        do {
+            try write(to: &producer, try producer.topic(topic))
+        } catch {
+            _ = producer.purgeAndDestroy(deadline: Deadline(milliseconds: 1_000))
+            throw error
+        }
+        _ = producer.purgeAndDestroy(deadline: Deadline(milliseconds: 2_000))
+        return result
+    }
+
+    private mutating func write(to producer: inout Producer, _ handle: Producer.Topic) throws {
         let total = options.count ?? Int.max
         let bar = ProgressBar("loadgen", isWanted: !options.json)
         stopOnInterrupt()
@@ -174,13 +189,26 @@ struct LoadGenerator {
             bar.show(reached, of: options.duration == nil ? options.count ?? 0 : 1_000, "\(result.samples) samples")
         }
         try closeAll(&producer, handle)
-        try producer.flush(timeoutMilliseconds: 60_000)
+        try settle(&producer)
         bar.end()
         let end = Usage.now
         result.seconds = end.wallSeconds - start.wallSeconds
         result.cpuSeconds = end.cpuSeconds - start.cpuSeconds
-        _ = producer.purgeAndDestroy(deadline: Deadline(milliseconds: 2_000))
-        return result
+    }
+
+    /// Waits until everything is acknowledged, in slices, to notice soon when somebody wants us to end.
+    private func settle(_ producer: inout Producer) throws(KafkaError) {
+        var deadline = Deadline(milliseconds: Self.patienceMilliseconds)
+        var isLeaving = false
+        while true {
+            do throws(KafkaError) {
+                return try producer.flush(timeoutMilliseconds: Self.sliceMilliseconds)
+            } catch { if error.disposition != .retry || deadline.hasPassed { throw error } }
+            if isInterrupted, !isLeaving {
+                isLeaving = true
+                deadline = Deadline(milliseconds: Self.farewellMilliseconds)
+            }
+        }
     }
 
     private var elapsed: Double { Usage.now.wallSeconds - start.wallSeconds }
@@ -207,14 +235,18 @@ struct LoadGenerator {
         if options.batch > 1 { open[partition].writer.endArray() }
         result.records += 1
         result.bytes += open[partition].writer.byteCount
+        let deadline = Deadline(milliseconds: Self.patienceMilliseconds)
         var failure: KafkaError?
-        open[partition].writer.withBytes { value in
-            do throws(KafkaError) {
-                try producer.produce(
-                    to: topic, partition: Int32(partition), key: nil, value: value,
-                    deadline: Deadline(milliseconds: 60_000))
-            } catch { failure = error }
-        }
+        repeat {
+            failure = nil
+            open[partition].writer.withBytes { value in
+                do throws(KafkaError) {
+                    try producer.produce(
+                        to: topic, partition: Int32(partition), key: nil, value: value,
+                        deadline: Deadline(milliseconds: Self.sliceMilliseconds))
+                } catch { failure = error }
+            }
+        } while failure?.name == "_QUEUE_FULL" && !isInterrupted && !deadline.hasPassed
         if let failure { throw failure }
         open[partition].writer.removeAll()
         open[partition].samples = 0

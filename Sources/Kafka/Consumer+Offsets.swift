@@ -66,6 +66,14 @@ extension Consumer {
         try check(rd_kafka_event_error(event), doing: doing)
     }
 
+    /// Asks any broker for an answer: where there is nothing to read, nothing else shows that one is back.
+    package func askForLife(timeoutMilliseconds: Int) {
+        var pointer: UnsafePointer<rd_kafka_metadata>?
+        let code = rd_kafka_metadata(handle.client, 0, nil, &pointer, Int32(clamping: timeoutMilliseconds))
+        if let pointer { rd_kafka_metadata_destroy(pointer) }
+        if code == RD_KAFKA_RESP_ERR_NO_ERROR { handle.context.recordContact() }
+    }
+
     /// Asks the broker for both ends of a partition. One of the stand-in brokers of the tests answers the high one
     /// wrongly; `fetchedWatermarks` has what fetches report.
     package func watermarks(
@@ -76,6 +84,7 @@ extension Consumer {
         let code = rd_kafka_query_watermark_offsets(
             handle.client, partition.topic, partition.partition, &low, &high, Int32(clamping: timeoutMilliseconds))
         try check(code, doing: "asking for the ends of \(partition)")
+        handle.context.recordContact()
         return Watermarks(low: low, high: high)
     }
 

@@ -99,10 +99,10 @@ package struct Consumer: ~Copyable {
     /// librdkafka's log lines since the last call, bounded; the oldest are dropped first, and counted.
     package func drainLogs() -> [KafkaLogLine] { handle.context.drainLogs() }
 
-    /// True from the moment the last broker was lost until the next record arrives.
+    /// True from the moment the last broker was lost until the next record, or answer to a question, arrives.
     package var isEveryBrokerDown: Bool { handle.context.contents.withLock { $0.isEveryBrokerDown } }
 
-    /// The last thing that kept the client from its brokers, until the next record arrives.
+    /// The last thing that kept the client from its brokers, until the same.
     package var connectionError: KafkaError? { handle.context.contents.withLock { $0.lastError } }
 
     func check(_ code: rd_kafka_resp_err_t, doing: String) throws(KafkaError) {

@@ -80,17 +80,22 @@ final class KafkaPipelineMonitor: PipelineMonitor {
 
     private func run() {
         var snapshots = NewestSnapshots(configuration)
+        var told: String?
         while !mustStop {
             do throws(KafkaError) {
                 let admin = try Admin(properties: configuration.kafka)
                 while !mustStop {
                     snapshots.look()
                     try look(admin, snapshots.milliseconds)
+                    told = nil
                     sleepMilliseconds(Self.intervalMilliseconds) { self.mustStop }
                 }
                 admin.close(deadline: Deadline(milliseconds: 500))
             } catch {
-                log.info("the pipeline's lag is not known", metadata: ["reason": "\(error.reason)"])
+                if told != error.reason {
+                    log.info("the pipeline's lag is not known", metadata: ["reason": "\(error.reason)"])
+                }
+                told = error.reason
                 known.withLock { status in
                     for index in status.stages.indices { status.stages[index].partitions = [] }
                 }

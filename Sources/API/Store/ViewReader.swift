@@ -26,6 +26,8 @@ final class ViewReader: Sendable {
     struct Progress: Sendable {
         var isReady = false
         var reason: String? = "the views are being built"
+        /// No broker answers; told in the log once.
+        var isUnreachable = false
         var topics: [TopicProgress] = ViewFolder.topics.map { TopicProgress(topic: $0) }
         var malformedFrames: UInt64 = 0
     }
@@ -33,6 +35,8 @@ final class ViewReader: Sendable {
     /// Longest wait between two attempts to reach a broker.
     private static let backoffMillisecondsMax: Int64 = 5_000
     private static let requestMilliseconds = 10_000
+    /// Wait for a sign of life: short, as nothing is read meanwhile.
+    private static let lookMilliseconds = 300
 
     private let configuration: ProgramConfiguration
     private let historyMilliseconds: Int64
@@ -81,11 +85,15 @@ final class ViewReader: Sendable {
             do throws(KafkaError) {
                 try read(folder, &positions)
             } catch {
-                progress.withLock { progress in
-                    progress.isReady = false
-                    progress.reason = error.reason
+                let reason = error.disposition == .retry ? "brokerUnreachable: \(error.reason)" : error.reason
+                let isNews = progress.withLock { progress in
+                    defer {
+                        progress.isReady = false
+                        progress.reason = reason
+                    }
+                    return progress.reason != reason
                 }
-                log.warning("reading the topics failed", metadata: ["reason": "\(error.reason)"])
+                if isNews { log.warning("reading the topics failed", metadata: ["reason": "\(reason)"]) }
                 sleepMilliseconds(wait) { self.mustStop }
                 wait = min(wait * 2, Self.backoffMillisecondsMax)
                 continue
@@ -141,7 +149,7 @@ final class ViewReader: Sendable {
                 try consumer.assign(starts)
             }
             note(counts, folder)
-            if waiting.isEmpty { ready() }
+            if waiting.isEmpty, !consumer.isEveryBrokerDown { ready() }
             if now >= nextSave {
                 save(positions)
                 nextSave = monotonicMilliseconds() + snapshotMilliseconds
@@ -207,21 +215,26 @@ final class ViewReader: Sendable {
             let position = positions[start.partition] ?? 0
             behind[start.partition.topic, default: 0] += max(high - position, 0)
         }
-        let isDown = consumer.isEveryBrokerDown
-        progress.withLock { progress in
+        // With nothing new to read only an answer shows that a broker is back.
+        if consumer.isEveryBrokerDown { consumer.askForLife(timeoutMilliseconds: Self.lookMilliseconds) }
+        let problem = consumer.isEveryBrokerDown ? consumer.connectionError?.reason ?? "no broker answers" : nil
+        let isNews = progress.withLock { progress in
+            defer { progress.isUnreachable = problem != nil }
             for index in progress.topics.indices {
                 progress.topics[index].behind = behind[configuration.naming.topic(progress.topics[index].topic)]
             }
-            if isDown {
+            if let problem {
                 progress.isReady = false
-                progress.reason = "no broker can be reached"
+                progress.reason = "brokerUnreachable: \(problem)"
             } else if left == 0 {
                 progress.isReady = true
                 progress.reason = nil
             } else {
                 progress.reason = "the views are being built: \(counted(left, "partition")) not read to their end"
             }
+            return problem != nil && !progress.isUnreachable
         }
+        if isNews, let problem { log.warning("no broker can be reached", metadata: ["reason": "\(problem)"]) }
     }
 
     /// Where each partition begins: where reading stopped, or as far back as history goes.
