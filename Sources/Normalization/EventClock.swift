@@ -1,3 +1,4 @@
+import Messages
 import StageKit
 import TwinCore
 
@@ -12,12 +13,16 @@ import TwinCore
 ///   record with an ordinary time in between forgets the jump; a lower jump replaces a higher one, which never counts
 ///   for it.
 ///
+/// So a stray sample does not move the watermark. One that lies further ahead than `aheadSecondsMax` is not to be
+/// believed in any other way either, until it is confirmed; before the first time that counts all are.
+///
 /// So a stray sample is harmless and a partition that resumes after a long silence catches up after three records.
 /// A source that is wrong for several records in a row, while nobody else speaks, is believed: nothing tells it from
 /// an outage that has ended. (While the task follows the wall clock, the heartbeat does not go beyond that either.)
 struct EventClock {
     private let latenessMilliseconds: Int64
     private let jumpMilliseconds: Int64
+    private let aheadMilliseconds: Int64
     private let confirmationsMin: UInt64
 
     /// The largest event time that counts; `distantPast` before there is one.
@@ -37,6 +42,9 @@ struct EventClock {
         let secondsMax: Int64 = 31_622_400
         latenessMilliseconds = min(max(settings.latenessSecondsMax, 0), secondsMax) * 1_000
         jumpMilliseconds = min(max(settings.futureSecondsMax, 1), secondsMax) * 1_000
+        // A century is beyond all that is plausible.
+        let ahead = min(max(settings.aheadSecondsMax, 0), 3_600_000_000) * 1_000
+        aheadMilliseconds = max(ahead, jumpMilliseconds)
         confirmationsMin = max(settings.jumpConfirmations, 1)
     }
 
@@ -52,11 +60,24 @@ struct EventClock {
     @inline(__always)
     mutating func beginRecord() { hasConfirmed = false }
 
-    @inline(__always)
-    mutating func observe(_ time: EventTime) {
+    /// Takes a time of the record at hand.
+    /// - Returns: false if it is so far ahead that it is not to be believed before others confirm it.
+    @inline(__always) @discardableResult
+    mutating func observe(_ time: EventTime) -> Bool {
         if time > limit { return observeJump(time) }
         confirmations = 0
         if time > largest { count(time) }
+        return true
+    }
+
+    /// Why a time was not believed.
+    func doubt(_ time: EventTime) -> String {
+        var words: [UInt8] = []
+        ISO8601.write(time, to: &words)
+        words += Array(", is more than \(aheadMilliseconds / 1_000) s after ".utf8)
+        ISO8601.write(largest, to: &words)
+        return "its time, " + String(decoding: words, as: UTF8.self)
+            + ", the latest so far; it counts when \(confirmationsMin) records in a row agree on it (aheadSecondsMax)"
     }
 
     private mutating func count(_ time: EventTime) {
@@ -65,7 +86,7 @@ struct EventClock {
     }
 
     @inline(never)
-    private mutating func observeJump(_ time: EventTime) {
+    private mutating func observeJump(_ time: EventTime) -> Bool {
         if confirmations == 0 || time < candidate.advanced(byMilliseconds: -jumpMilliseconds) {
             candidate = time
             confirmations = 1
@@ -75,15 +96,17 @@ struct EventClock {
             if !hasConfirmed { confirmations &+= 1 }
             hasConfirmed = true
         } else {
-            samplesAhead &+= 1
-            return
+            return passAhead(time)
         }
-        guard confirmations >= confirmationsMin else {
-            samplesAhead &+= 1
-            return
-        }
+        guard confirmations >= confirmationsMin else { return passAhead(time) }
         confirmations = 0
         count(time)
+        return true
+    }
+
+    private mutating func passAhead(_ time: EventTime) -> Bool {
+        samplesAhead &+= 1
+        return largest == .distantPast || time <= largest.advanced(byMilliseconds: aheadMilliseconds)
     }
 
     private static let tag = sectionTag("nclk")

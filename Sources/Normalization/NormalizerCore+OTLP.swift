@@ -11,7 +11,7 @@ extension NormalizerCore {
         while true {
             switch otlp.next() {
             case .sample: receiveSample(otlp.sample, record, into: out)
-            case .calls: receiveCalls(otlp.calls, into: out)
+            case .calls: receiveCalls(otlp.calls, record, into: out)
             case .fault(let fault): refuse(fault, of: record, into: out)
             case .end: return
             }
@@ -31,7 +31,8 @@ extension NormalizerCore {
     }
 
     /// Calls become an interaction as soon as there is a span of time to make a rate of.
-    private mutating func receiveCalls(_ calls: OTLPCalls, into out: Emitter) {
+    private mutating func receiveCalls(_ calls: OTLPCalls, _ record: InboxRecord, into out: Emitter) {
+        guard clock.observe(calls.time) else { return refuseAhead(calls.time, of: record, into: out) }
         guard let source = names.intern(calls.source), let target = names.intern(calls.target) else {
             counters.namesRefused &+= 1
             return
@@ -42,7 +43,7 @@ extension NormalizerCore {
             guard
                 let found = callTotals.change(
                     source, target, time: calls.time, count: calls.count, seconds: calls.seconds)
-            else { return clock.observe(calls.time) }
+            else { return }
             change = found
         }
         guard change.spanSeconds > 0 else { return }
@@ -51,6 +52,6 @@ extension NormalizerCore {
             InteractionSample(
                 source: calls.source, target: calls.target, time: calls.time,
                 rate: change.count / change.spanSeconds, latencySeconds: latency),
-            into: out)
+            record, into: out)
     }
 }

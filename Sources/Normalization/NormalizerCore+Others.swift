@@ -9,7 +9,7 @@ extension NormalizerCore {
         interactions.open(value)
         while true {
             switch interactions.next() {
-            case .interaction: receiveInteraction(interactions.interaction, into: out)
+            case .interaction: receiveInteraction(interactions.interaction, record, into: out)
             case .fault(let fault): refuse(fault, of: record, into: out)
             case .end: return
             }
@@ -17,8 +17,8 @@ extension NormalizerCore {
     }
 
     /// To the partitions of both ends; where an end is unknown, to all. Numbers that are not given are NaN.
-    mutating func receiveInteraction(_ sample: InteractionSample, into out: Emitter) {
-        clock.observe(sample.time)
+    mutating func receiveInteraction(_ sample: InteractionSample, _ record: InboxRecord, into out: Emitter) {
+        guard clock.observe(sample.time) else { return refuseAhead(sample.time, of: record, into: out) }
         guard let source = names.intern(sample.source), let target = names.intern(sample.target) else {
             counters.namesRefused &+= 1
             return

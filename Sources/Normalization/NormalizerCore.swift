@@ -27,6 +27,8 @@ struct NormalizerCore: ~Copyable {
     var json = JSONWriter(capacityBytes: 1_024)
     /// Dead letters that the record at hand has caused.
     private var letters = 0
+    /// Whether one of them is about its time.
+    private var hasSaidAhead = false
 
     /// The room for two numbers of an interaction.
     let numbers: UnsafeMutablePointer<Float>
@@ -53,6 +55,7 @@ struct NormalizerCore: ~Copyable {
     mutating func receive(_ record: InboxRecord, into out: Emitter) {
         counters.records &+= 1
         letters = 0
+        hasSaidAhead = false
         clock.beginRecord()
         guard let value = record.value else { return receiveTombstone(record, into: out) }
         guard value.count <= settings.recordBytesMax else {
@@ -164,6 +167,16 @@ extension NormalizerCore {
             DeadLetter(
                 topic: task.inbox, partition: task.partition, offset: record.offset, key: record.key, value: value,
                 reason: reason()))
+    }
+
+    /// A time of the record is too far ahead; said once a record.
+    @inline(never)
+    mutating func refuseAhead(_ time: EventTime, of record: InboxRecord, into out: Emitter) {
+        counters.refusedAhead &+= 1
+        guard !hasSaidAhead else { return }
+        hasSaidAhead = true
+        let doubt = clock.doubt(time)
+        refuse(0..<0, of: record, doubt, into: out)
     }
 
     /// One letter for all faults beyond the limit.

@@ -25,6 +25,8 @@ struct NormalizerCounters {
     var namesRefused: UInt64 = 0
     /// Faulty elements beyond the limit per record, without a dead letter of their own.
     var faultsSummed: UInt64 = 0
+    /// Samples and interactions so far ahead that they are not believed yet.
+    var refusedAhead: UInt64 = 0
 
     func list(resourcesRefused: UInt64, samplesAhead: UInt64) -> [StageCounter] {
         [
@@ -36,7 +38,7 @@ struct NormalizerCounters {
             StageCounter("resourcesMoved", resourcesMoved), StageCounter("tagsChanged", tagsChanged),
             StageCounter("descriptionsOutdated", descriptionsOutdated), StageCounter("namesRefused", namesRefused),
             StageCounter("resourcesRefused", resourcesRefused), StageCounter("samplesAhead", samplesAhead),
-            StageCounter("faultsSummed", faultsSummed),
+            StageCounter("faultsSummed", faultsSummed), StageCounter("refusedAhead", refusedAhead),
         ]
     }
 }

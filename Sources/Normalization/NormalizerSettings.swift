@@ -42,6 +42,9 @@ package struct NormalizerSettings: Sendable {
     package var latenessSecondsMax: Int64 = 120
     /// A larger step forward of event time moves the watermark only when it is confirmed; see `EventClock`.
     package var futureSecondsMax: Int64 = 3_600
+    /// A record whose time lies further ahead than this is a dead letter, unless the step is confirmed; never less than
+    /// `futureSecondsMax`.
+    package var aheadSecondsMax: Int64 = 86_400
     /// Consecutive records that must agree on such a step.
     package var jumpConfirmations: UInt64 = 3
     /// A record beyond this is a dead letter.
@@ -100,7 +103,7 @@ package struct NormalizerSettings: Sendable {
         for bound in [
             latenessSecondsMax, futureSecondsMax, Int64(recordBytesMax), Int64(policyBytesMax), Int64(resourcesMax),
             Int64(deadLettersPerRecordMax), Int64(callPairsMax), restateSeconds,
-            expireSeconds,
+            expireSeconds, aheadSecondsMax,
         ] { digest.combine(UInt64(bitPattern: bound)) }
         digest.combine(jumpConfirmations)
         digest.combine(collectdStoresRates ? 1 : 0)

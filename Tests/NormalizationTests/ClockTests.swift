@@ -54,6 +54,20 @@ struct ClockTests {
         #expect(largest([[0], [1], [2], [900_000, 900_000, 900_000]]) == 2)
     }
 
+    @Test("A time too far ahead is not believed until others confirm it; before the first time that counts all are")
+    func beliefs() {
+        func believed(_ records: [Int64]) -> [Bool] {
+            var clock = EventClock(NormalizerSettings())
+            return records.map { seconds in
+                clock.beginRecord()
+                return clock.observe(EventTime(seconds: start + seconds))
+            }
+        }
+        #expect(believed([900_000, 0, 1, 2]) == [true, true, true, true])
+        #expect(believed([0, 1, 2, 900_000, 3, 86_403, 86_404]) == [true, true, true, false, true, true, false])
+        #expect(believed([0, 1, 2, 90_000, 90_010, 90_020, 90_030]) == [true, true, true, false, false, true, true])
+    }
+
     @Test("Three consecutive records that agree are believed")
     func resumed() {
         #expect(largest([[0], [1], [2], [90_000], [90_010], [90_020]]) == 90_020)

@@ -43,6 +43,37 @@ struct DeadLetterTests {
         #expect(harness.count("faultsSummed") == 45)
     }
 
+    @Test("A record of the far future is one dead letter, with both times, until three in a row agree")
+    func farAhead() throws {
+        let harness = try Harness(.telemetry)
+        func send(_ seconds: Int64) {
+            harness.send(
+                "{\"resource\":\"a\",\"locality\":\"l\",\"metrics\":{\"x\":1,\"y\":2},\"ts\":\(seconds)}")
+        }
+        for second: Int64 in 1_795_521_600..<1_795_521_603 { send(second) }
+        #expect(try harness.take().filter { $0.kind == .sample }.count == 6)
+        send(4_102_444_790)
+        send(1_795_521_603)
+        #expect(try harness.take().filter { $0.kind == .sample }.map(\.time) == [1_795_521_603_000, 1_795_521_603_000])
+        let letters = try harness.takeLetters()
+        #expect(letters.count == 1 && letters[0].contains("2099-12-31T23:59:50Z, is more than 86400 s after 2026-11-24"))
+        #expect(harness.count("refusedAhead") == 2)
+        for second: Int64 in 1_800_000_000..<1_800_000_003 { send(second) }
+        #expect(try harness.take().filter { $0.kind == .sample }.count == 2)
+        #expect(try harness.takeLetters().count == 2)
+    }
+
+    @Test("An interaction of the far future is a dead letter as well")
+    func farAheadInteraction() throws {
+        let harness = try Harness(.interactions)
+        func send(_ seconds: Int64) {
+            harness.send("{\"source\":\"a\",\"target\":\"b\",\"rate\":1,\"ts\":\(seconds)}")
+        }
+        for second: Int64 in [1_795_521_600, 1_795_521_601, 1_795_521_602, 4_102_444_790, 1_795_521_603] { send(second) }
+        #expect(try harness.takeLetters().count == 1)
+        #expect(try harness.take().allSatisfy { $0.time < 1_795_521_604_000 })
+    }
+
     @Test("A record that is too large is refused unread")
     func tooLarge() throws {
         let harness = try Harness(.telemetry)

@@ -205,7 +205,7 @@ struct StateTests {
             digest { $0.metrics = [MetricDeclaration(name: "a", unit: "ms")] },
             digest { $0.metrics = [MetricDeclaration(name: "a", isCounter: true)] },
             digest { $0.latenessSecondsMax = 1 }, digest { $0.futureSecondsMax = 1 },
-            digest { $0.jumpConfirmations = 1 },
+            digest { $0.jumpConfirmations = 1 }, digest { $0.aheadSecondsMax = 1 },
             digest { $0.recordBytesMax = 1 }, digest { $0.policyBytesMax = 1 }, digest { $0.resourcesMax = 1 },
             digest { $0.deadLettersPerRecordMax = 1 }, digest { $0.encodings = [.outcomes: .json] },
             digest { $0.epochs = [.outcomes: 2] }, digest { $0.callPairsMax = 1 },

@@ -54,6 +54,9 @@ extension SettingsTable<NormalizerSettings> {
             "expireSeconds", \.expireSeconds, in: 1...1_000_000_000,
             "A resource of which nothing is heard so long is forgotten.")
         table.integer("futureSecondsMax", \.futureSecondsMax, "A larger step forward of event time must be confirmed.")
+        table.integer(
+            "aheadSecondsMax", \.aheadSecondsMax, in: 0...3_600_000_000,
+            "A record further ahead is a dead letter until such a step is confirmed.")
         table.integer("jumpConfirmations", \.jumpConfirmations, in: 1...1_000, "Records that confirm such a step.")
         table.integer("recordBytesMax", \.recordBytesMax, in: 1_024...100_000_000, "A larger record is a dead letter.")
         table.integer("policyBytesMax", \.policyBytesMax, in: 256...262_144, "A larger policy is a dead letter.")
