@@ -23,8 +23,8 @@ extension NormalizerCore {
         }
         let memo = memos.find(metric, name: sample.metric, unit: sample.unit)
         let value = memo.canonical(sample.value)
-        guard value.isFinite else {
-            return refuse(0..<0, of: record, "value is out of range in canonical units", into: out)
+        guard value.magnitude <= Entry.sampleValueMax else {
+            return refuse(0..<0, of: record, "value is out of range: beyond 1e18 in canonical units", into: out)
         }
         counters.samples &+= 1
         if memo.isUnknownUnit { noteUnknownUnit(resource, metric) }

@@ -5,7 +5,7 @@ import TwinCore
 
 extension TwinStage {
     mutating func receiveSample(_ entry: Entry, into out: Emitter) {
-        guard entry.value.magnitude <= Self.valueMax, entry.resource != 0, entry.object != 0,
+        guard entry.value.magnitude <= Entry.sampleValueMax, entry.resource != 0, entry.object != 0,
             EventTime.plausible.contains(entry.time)
         else {
             count.invalid &+= 1

@@ -47,8 +47,6 @@ package struct TwinStage: ~Copyable, Stage {
     var eventReader = EventJSON()
 
     static let numbersMax = ForecastNumbers.headerCount + ForecastNumbers.blockCount * HorizonPlan.horizonsMax
-    /// Values beyond this are no measurement of anything.
-    static let valueMax = 1e18
     /// Silence is looked for at these boundaries of event time, milliseconds.
     static let sweepMilliseconds: Int64 = 30_000
     static let expireMilliseconds: Int64 = 3_600_000

@@ -17,6 +17,8 @@ struct DeadLetterTests {
             ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":1e999,\"ts\":1795521600}", "value is not a finite number"),
             ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":1,\"ts\":99999999999999}", "timestamp is implausible"),
             ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":1e308,\"unit\":\"d\",\"ts\":1795521600}", "out of range"),
+            ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":3e38,\"ts\":1795521600}", "beyond 1e18"),
+            ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":-1.1e18,\"ts\":1795521600}", "beyond 1e18"),
         ])
     func reasons(value: String, reason: String) throws {
         let harness = try Harness(.telemetry)

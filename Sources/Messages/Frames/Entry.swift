@@ -53,6 +53,9 @@ package struct Entry {
     package var numbers: FloatSlice
     package var text: UnsafeRawBufferPointer
 
+    /// Values of samples beyond this, either way, are no measurement of anything: dead letters.
+    package static let sampleValueMax = 1e18
+
     package init(
         kind: EntryKind, code: UInt32 = 0, resource: UInt32 = 0, object: UInt32 = 0,
         time: EventTime = EventTime(milliseconds: 0), value: Double = 0, numbers: FloatSlice = FloatSlice(),
