@@ -133,13 +133,13 @@ struct HeartbeatRule {
         self.senders = senders
     }
 
-    /// - Not caught up: event time only, and it holds the others back.
+    /// - Not caught up: event time only, and it holds the others back; with a wall clock never beyond that.
     /// - Caught up, wall clock given: the later of event time and the wall clock less the lateness, but never beyond
     ///   the wall clock itself.
     /// - Caught up without wall clock: telemetry goes by its event time once it has one; everything else has nothing
     ///   to say about time that telemetry would not say, and is idle.
     func heartbeat(_ clock: EventClock, isCaughtUp: Bool, wallClock: EventTime?) -> Heartbeat {
-        let event = clock.watermark ?? .distantPast
+        let event = min(clock.watermark ?? .distantPast, wallClock ?? .distantFuture)
         guard isCaughtUp else { return Heartbeat(watermark: event, isIdle: false, senders: senders) }
         if let wallClock {
             let watermark = min(max(event, clock.watermark(wallClock: wallClock)), wallClock)

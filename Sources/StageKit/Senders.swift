@@ -112,6 +112,8 @@ package struct Senders {
             guard needsNoPredecessor else { return wait(index, header) }
             all[index].last = header.previous
         }
+        // What its former self said of time may be what it was replaced for.
+        if header.incarnation > known.incarnation, !isFirst { all[index].watermark = .distantPast }
         all[index].incarnation = header.incarnation
         guard !sequences.isEmpty, !isRepeat else {
             counters.repeatedEntries += UInt64(sequences.count)
@@ -144,7 +146,7 @@ package struct Senders {
         counters.acceptedGaps += 1
     }
 
-    /// Takes a heartbeat: watermarks only rise.
+    /// Takes a heartbeat: watermarks only rise, within an incarnation.
     package mutating func hear(_ heartbeat: Heartbeat, from task: TaskID) {
         if !heartbeat.senders.isEmpty && heartbeat.senders != expected { expected = heartbeat.senders }
         note(watermark: heartbeat.watermark, isIdle: heartbeat.isIdle, from: task)

@@ -145,10 +145,13 @@ struct HeartbeatTests {
         harness.task.heartbeat(isCaughtUp: true, wallClock: EventTime(seconds: start + 1_000))
         harness.task.heartbeat(isCaughtUp: true, wallClock: EventTime(seconds: start))
         harness.task.heartbeat(isCaughtUp: true, wallClock: EventTime(seconds: start - 1_000))
+        harness.task.heartbeat(isCaughtUp: false, wallClock: EventTime(seconds: start - 2_000))
+        harness.task.heartbeat(isCaughtUp: false, wallClock: EventTime(seconds: start))
         let beats = try harness.takeHeartbeats().filter { $0.topic == .outlooks && $0.partition == 1 }.map(\.heartbeat)
         #expect(
             beats.map(\.watermark) == [
                 event, EventTime(seconds: start + 1_000 - 120), event, EventTime(seconds: start - 1_000),
+                EventTime(seconds: start - 2_000), event,
             ], "the second says what the first said and is held back")
         #expect(beats.allSatisfy { !$0.isIdle })
         #expect(harness.task.watermark == event)

@@ -190,6 +190,18 @@ struct AlarmTests {
         #expect(kinds(2, at: 64_000).isEmpty)
     }
 
+    @Test("A silent sender that is ahead of the others is not said to hold the watermark back")
+    func silenceAhead() {
+        var watch = AlarmWatch(silentSenderMilliseconds: 1_000)
+        func texts(_ first: Int64, _ second: Int64?, at now: Int64) -> [String] {
+            let task = status { $0.senders = [sender(0, first), sender(1, second)] }
+            return watch.alarms([task], WorkerFacts(), now: now).map(\.text)
+        }
+        #expect(texts(5, 900, at: 0).isEmpty)
+        #expect(texts(6, 900, at: 2_000).map { $0.hasSuffix("for 2 s") } == [true])
+        #expect(texts(901, 900, at: 2_500).map { $0.hasSuffix("and holds the watermark back") } == [true])
+    }
+
     @Test("Nobody is silent where all stand still, where one is idle, or while the task recovers")
     func silence() {
         var watch = AlarmWatch(silentSenderMilliseconds: 1_000)

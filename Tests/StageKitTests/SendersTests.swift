@@ -139,6 +139,25 @@ struct SendersTests {
         #expect(admit(&senders, frame(8...8, after: 7, incarnation: 2)) == .accept(from: 0))
     }
 
+    @Test("A higher incarnation starts its time anew")
+    func timeAnew() {
+        var senders = Senders()
+        func hear(_ seconds: Int64, incarnation: UInt64) {
+            let header = beat(after: -1, incarnation: incarnation)
+            guard senders.admit(header, sequences: []) == .repeated else { return }
+            senders.hear(
+                Heartbeat(watermark: EventTime(seconds: seconds), isIdle: false, senders: [sender]), from: sender)
+        }
+        hear(4_102_444_790, incarnation: 1)
+        hear(1_795_521_600, incarnation: 1)
+        #expect(senders.minimum == EventTime(seconds: 4_102_444_790))
+        hear(1_795_521_600, incarnation: 2)
+        #expect(senders.minimum == EventTime(seconds: 1_795_521_600))
+        hear(1_795_521_500, incarnation: 2)
+        hear(1_795_521_700, incarnation: 1)
+        #expect(senders.minimum == EventTime(seconds: 1_795_521_600))
+    }
+
     @Test("The watermark waits for every sender that is listed, and passes over the idle ones")
     func watermark() {
         var senders = Senders()

@@ -120,10 +120,12 @@ struct AlarmWatch {
         guard let slowest, slowest.silence > silentSenderMilliseconds, now - movedLast < silentSenderMilliseconds else {
             return nil
         }
+        let others = task.senders.filter { $0.isAwaited && !$0.isIdle }.compactMap(\.watermarkMilliseconds)
+        let holdsBack = slowest.sender.watermarkMilliseconds.map { $0 <= others.min() ?? $0 } ?? true
         return Alarm(
             .silentSender,
             "\(task.task): \(slowest.sender.task) has said nothing new about time for "
-                + "\(slowest.silence / 1_000) s and holds the watermark back")
+                + "\(slowest.silence / 1_000) s" + (holdsBack ? " and holds the watermark back" : ""))
     }
 
     private mutating func limits(_ task: TaskStatus, now: Int64) -> Alarm? {
