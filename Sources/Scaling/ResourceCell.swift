@@ -46,9 +46,19 @@ struct ActionCell: BitwiseCopyable {
     var to: Int32 = 0
     var expectedUtilisation: Float = 0
     var expectedLeadSeconds: Float = 0
+    /// The action before, or this one once it has ended: what is reported of it late still counts.
+    var formerOffset: Int64 = -1
+    var formerIndex: Int64 = 0
 
     var sequence: Sequence { Sequence(offset: offset, index: index) }
+    var former: Sequence { Sequence(offset: formerOffset, index: formerIndex) }
     var isInFlight: Bool { offset >= 0 }
+
+    mutating func end() {
+        guard isInFlight else { return }
+        (formerOffset, formerIndex) = (offset, index)
+        offset = -1
+    }
 }
 
 /// A proposal that waits for approval; its id is that of its decision.
@@ -163,13 +173,15 @@ struct ResourceCell: BitwiseCopyable {
     var budgetHeld: Int32 = 0
     var budgetUnmet: Int32 = 0
     var budgetPriority: UInt32 = 0
-    /// 1: the policy changed since the last decision.
+    /// What is noted of it: bits, see below.
     var flags: UInt32 = 0
     var tagCount: UInt32 = 0
     var tagKeys: [12 of NameID] = .init(repeating: 0)
     var tagValues: [12 of NameID] = .init(repeating: 0)
 
     static let policyChanged: UInt32 = 1
+    /// 2: an outcome was refused, and that was said.
+    static let outcomeRefused: UInt32 = 2
 
     init(resource: NameID) { self.resource = resource }
 

@@ -33,9 +33,7 @@ extension ScalingStage {
         let terms = terms(cells.read(slot).pointee.policy)
         if settings.actuation == .assumed { settleAssumed(slot, now: now, terms, into: out) }
         let cell = cells.write(slot)
-        if now < cell.pointee.evaluatedAt &- 3_600_000, cell.pointee.evaluatedAt != .min {
-            cell.pointee.rewind(to: now, terms)
-        }
+        if cell.pointee.wasAhead(of: now) { cell.pointee.rewind(to: now, terms) }
         let before = cell.pointee.evaluatedAt
         cell.pointee.evaluatedAt = now
         if let outlook {
@@ -201,10 +199,12 @@ extension ScalingStage {
         let isUp = account.evaluation.desired > account.evaluation.base
         let lead = leadSeconds(cells.read(slot), account.terms)
         let cell = cells.write(slot)
+        cell.pointee.action.end()
         cell.pointee.action = ActionCell(
             offset: sequence.offset, index: sequence.index, issuedAt: account.evaluation.now, deadline: deadline,
             from: account.evaluation.ready, to: account.evaluation.desired,
-            expectedUtilisation: Float(account.expectedUtilisation), expectedLeadSeconds: isUp ? Float(lead) : 0)
+            expectedUtilisation: Float(account.expectedUtilisation), expectedLeadSeconds: isUp ? Float(lead) : 0,
+            formerOffset: cell.pointee.action.formerOffset, formerIndex: cell.pointee.action.formerIndex)
         cell.pointee.proposal.offset = -1
         cell.pointee.noteAction(isUp: isUp, at: account.evaluation.now, terms: account.terms)
         addPending(slot)
@@ -251,8 +251,19 @@ extension ResourceCell {
         proposal.rejectedUntil = min(proposal.rejectedUntil, now &+ terms.actionTimeout)
     }
 
-    /// Whether ready units reported at `time` are newer than what is known. An hour backwards is a clock put right.
-    func believesUnits(at time: Int64) -> Bool { time >= readyAt || time < readyAt &- 3_600_000 }
+    /// So far may a time lie ahead of the present, milliseconds; beyond it a clock is wrong.
+    static let aheadMilliseconds: Int64 = 600_000
+
+    /// Whether the last evaluation was at a time that turns out to have been wrong. So far back is a clock put right,
+    /// not lateness: a series' time goes back only where a twin takes what it knew for wrong.
+    func wasAhead(of now: Int64) -> Bool { evaluatedAt != .min && now < evaluatedAt &- Self.aheadMilliseconds }
+
+    /// Whether ready units counted at `time` are newer than what is known; what is known from a time far ahead of now
+    /// gives way to anything, and nothing from there is believed.
+    func believesUnits(at time: Int64, now: Int64) -> Bool {
+        let end = now &+ Self.aheadMilliseconds
+        return time <= end && (time >= readyAt || readyAt > end)
+    }
 
     /// Remembers an action for cool-downs and the flap budget.
     mutating func noteAction(isUp: Bool, at now: Int64, terms: PolicyTerms) {

@@ -56,7 +56,7 @@ extension ScalingStage {
     }
 
     /// Writes a record that is about no decision.
-    private func say(
+    func say(
         about subject: NameID, at time: Int64, into out: Emitter, _ body: (inout JSONWriter, NameTable) -> Void
     ) {
         let partition = partition(of: subject, topic: .decisions)
@@ -101,7 +101,8 @@ extension ScalingStage {
         if command.policy != 0 {
             order(policy: command, serial: serial, now: now, into: out)
         } else if let slot = index.find(command.resource, 0) {
-            guard command.until > moment(slot, now) else {
+            // One wrong clock does not make an order expire, unless there is no other.
+            guard command.until > (reached == .min ? moment(slot, now) : now) else {
                 return refuse(command, subject: command.resource, "it has expired", at: now, into: out)
             }
             cells.write(slot).pointee.manual.take(
@@ -163,7 +164,7 @@ extension ScalingStage {
         let cell = cells.write(slot)
         let resource = cell.pointee.resource
         let moment = moment(slot, now)
-        guard cell.pointee.proposal.expiry > moment else {
+        guard cell.pointee.proposal.expiry > (reached == .min ? moment : now) else {
             cell.pointee.proposal.offset = -1
             return refuse(command, subject: resource, "the proposal has expired", at: moment, into: out)
         }

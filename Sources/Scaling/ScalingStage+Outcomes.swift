@@ -3,23 +3,35 @@ import StageKit
 import TwinCore
 
 extension ScalingStage {
-    /// What an actuator reports: moves the action on, and says how many units are ready.
+    /// What an actuator reports of the action in flight or the one before: moves it on, and says how many units are
+    /// ready. Of any other, or with a time far ahead, it says nothing.
     mutating func receiveOutcome(_ entry: Entry, into out: Emitter) {
         guard entry.resource != 0, let slot = index.find(entry.resource, 0) else { return }
-        let time = entry.time.milliseconds
-        let cell = cells.write(slot)
-        if let units = Replicas.count(entry.value), cell.pointee.believesUnits(at: time) {
-            cell.pointee.ready = units
-            cell.pointee.readyAt = time
-        }
-        guard cell.pointee.action.isInFlight else { return }
-        guard let status = OutcomeCode(raw: entry.code).status, let action = actionNamed(in: entry.text) else {
+        guard let status = OutcomeCode(raw: entry.code).status, let named = actionNamed(in: entry.text) else {
             tally.malformed &+= 1
             return
         }
+        let time = entry.time.milliseconds
+        let cell = cells.write(slot)
+        let action = cell.pointee.action
+        let isPresent =
+            action.isInFlight && named.elementsEqual(actionID(action.sequence, of: entry.resource, out).utf8)
+        let isFormer =
+            action.formerOffset >= 0 && named.elementsEqual(actionID(action.former, of: entry.resource, out).utf8)
+        let now = max(reached, cell.pointee.evaluatedAt, cell.pointee.view.time)
+        guard isPresent || isFormer else {
+            return refuse(entry, named, slot, "the action is neither in flight nor the last one", into: out)
+        }
+        guard time <= now &+ ResourceCell.aheadMilliseconds else {
+            return refuse(entry, named, slot, "its time lies ahead of the present", into: out)
+        }
+        cell.pointee.flags &= ~ResourceCell.outcomeRefused
+        if let units = Replicas.count(entry.value), cell.pointee.believesUnits(at: time, now: now) {
+            cell.pointee.ready = units
+            cell.pointee.readyAt = time
+        }
         // About an action that has been superseded or given up: only its units count.
-        let ours = actionID(cell.pointee.action.sequence, of: entry.resource, out)
-        guard action.elementsEqual(ours.utf8) else { return }
+        guard isPresent else { return }
         switch status {
         case .accepted, .applied: break
         case .ready:
@@ -31,16 +43,37 @@ extension ScalingStage {
         }
     }
 
+    /// Counted, and said at the first of a row.
+    private mutating func refuse(
+        _ entry: Entry, _ action: [UInt8], _ slot: Int, _ why: StaticString, into out: Emitter
+    ) {
+        tally.outcomesUnknown &+= 1
+        let cell = cells.write(slot)
+        guard cell.pointee.flags & ResourceCell.outcomeRefused == 0 else { return }
+        cell.pointee.flags |= ResourceCell.outcomeRefused
+        let now = max(reached, cell.pointee.evaluatedAt)
+        say(about: entry.resource, at: now, into: out) { writer, names in
+            writer.key("kind")
+            writer.string("outcomeRefused")
+            writer.key("resource")
+            writer.string(names.bytes(of: entry.resource))
+            writer.key("action")
+            action.withUnsafeBytes { writer.string($0) }
+            writer.key("reason")
+            writer.string(why)
+        }
+    }
+
     /// What telemetry says of the ready units; `time` is when they were counted. An action under way has come true when
     /// they have reached its number since, whether or not its actuator says so. Where nobody acts, recorded units are
     /// those of another rule and only a beginning.
-    mutating func takeUnits(_ slot: Int, _ units: Int32, at time: Int64, into out: Emitter) {
+    mutating func takeUnits(_ slot: Int, _ units: Int32, at time: Int64, now: Int64, into out: Emitter) {
         let cell = cells.write(slot)
         if settings.actuation == .assumed {
             if cell.pointee.ready < 0 { cell.pointee.ready = units }
             return
         }
-        guard cell.pointee.believesUnits(at: time) else { return }
+        guard cell.pointee.believesUnits(at: time, now: now) else { return }
         cell.pointee.ready = units
         cell.pointee.readyAt = time
         let action = cell.pointee.action
@@ -113,7 +146,7 @@ extension ScalingStage {
 
     private mutating func endAction(_ slot: Int) {
         let cell = cells.write(slot)
-        cell.pointee.action.offset = -1
+        cell.pointee.action.end()
         // The next outlook may act on what has come of it.
         cell.pointee.nextDue = .min
     }

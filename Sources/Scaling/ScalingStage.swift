@@ -45,6 +45,7 @@ package struct ScalingStage: Stage, ~Copyable {
         var commandsRepeated: UInt64 = 0
         var commandsRejected: UInt64 = 0
         var commandsElsewhere: UInt64 = 0
+        var outcomesUnknown: UInt64 = 0
     }
 
     package init(settings: ScalingSettings, task: TaskID, layout: TopicLayout, names: NameTable) {
@@ -101,6 +102,7 @@ package struct ScalingStage: Stage, ~Copyable {
             StageCounter("commandsRepeated", tally.commandsRepeated),
             StageCounter("commandsRejected", tally.commandsRejected),
             StageCounter("commandsElsewhere", tally.commandsElsewhere),
+            StageCounter("outcomesUnknown", tally.outcomesUnknown),
         ]
     }
 }
@@ -148,12 +150,13 @@ extension ScalingStage {
         cell.pointee.view.countsUnits = (units ?? 0) > 0 ? 1 : 0
         if let units {
             let age = Double(entry.numbers[ForecastNumbers.unitsAgeSeconds])
-            let moment = age.magnitude < 1e9 ? time &- Int64((age * 1_000).rounded()) : time
-            takeUnits(slot, units, at: moment, into: out)
+            // Without an age nobody has counted them: they are what an actuator said, which is heard here as well.
+            if age.magnitude < 1e9 {
+                takeUnits(slot, units, at: time &- Int64((age * 1_000).rounded()), now: max(time, reached), into: out)
+            }
         }
         let now = max(time, reached)
-        // An hour backwards is a clock that was wrong before, not lateness.
-        guard isRefresh || now >= cell.pointee.nextDue || now < cell.pointee.evaluatedAt &- 3_600_000 else { return }
+        guard isRefresh || now >= cell.pointee.nextDue || cell.pointee.wasAhead(of: now) else { return }
         let cause: EvaluationCause = isRefresh ? .refresh : .sample
         evaluate(slot, now: now, cause, outlook: entry.numbers, horizons: horizons, into: out)
     }

@@ -216,7 +216,7 @@ package struct SimulatedFeed {
     }
 
     private func writeCommand(_ hub: SimulationHub) {
-        let verb = ["pause", "resume", "hold", "floor"][hub.random.int(0...3)]
+        let verb = ["pause", "resume", "hold", "set"][hub.random.int(0...3)]
         let text =
             "{\"id\":\"command-\(written)\",\"verb\":\"\(verb)\","
             + "\"resource\":\"\(name(hub.random.int(0...(resources - 1))))\","
@@ -225,7 +225,25 @@ package struct SimulatedFeed {
         hub.log.append(TopicPartition(.commands, 0), key: nil, value: Array(text.utf8))
     }
 
+    /// The newest action of a partition of them, and its resource.
+    private func issued(_ hub: SimulationHub) -> (action: Substring, resource: String)? {
+        let partition = Int32(hub.random.int(0...Int(hub.log.layout[.actions] - 1)))
+        let record = hub.log.records(TopicPartition(.actions, partition)).last
+        guard let key = record?.key, let value = record?.value else { return nil }
+        let parts = String(decoding: value, as: UTF8.self).split(separator: "\"action\":\"", maxSplits: 1)
+        guard parts.count == 2 else { return nil }
+        return (parts[1].prefix { $0 != "\"" }, String(decoding: key, as: UTF8.self))
+    }
+
+    /// Of an action that was issued, or of none.
     private func writeOutcome(_ hub: SimulationHub) {
+        if hub.random.chance(0.7), let (action, resource) = issued(hub) {
+            let status = ["ready", "ready", "accepted", "failed"][hub.random.int(0...3)]
+            let text =
+                "{\"action\":\"\(action)\",\"resource\":\"\(resource)\",\"status\":\"\(status)\","
+                + "\"readyReplicas\":\(hub.random.int(1...12)),\"ts\":\(time)}"
+            return write(hub, .outcomes, key: nil, value: Array(text.utf8))
+        }
         let resource = hub.random.int(0...(resources - 1))
         let status = ["ready", "applied", "failed", "unschedulable"][hub.random.int(0...3)]
         let text =

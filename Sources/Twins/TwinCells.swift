@@ -33,14 +33,17 @@ struct ResourceCell: BitwiseCopyable {
     /// Counts outcomes, so that each series can mark its next forecast.
     var capacityMoves: UInt8 = 0
     var isSummarised: UInt8 = 0
-    private var spare: UInt16 = 0
+    /// 1 if the last word on ready units came from an actuator rather than from telemetry.
+    var unitsAreReported: UInt8 = 0
+    private var spare: UInt8 = 0
     private var spare32: UInt32 = 0
 
     init(name: UInt32) { self.name = name }
 
-    /// Seconds from the last word on ready units to `time`; NaN before there is one.
+    /// Seconds from the last count of ready units to `time`; NaN before there is one, and while the last word is an
+    /// actuator's: whoever knows its actions judges that.
     func unitsAgeSeconds(at time: Int64) -> Float {
-        supplyTime == .min ? .nan : Float(Double(time &- supplyTime) / 1_000)
+        supplyTime == .min || unitsAreReported != 0 ? .nan : Float(Double(time &- supplyTime) / 1_000)
     }
 }
 
@@ -80,7 +83,8 @@ struct SeriesCell: BitwiseCopyable {
     var saidQuality: UInt8 = DataQuality.missing.rawValue
     /// Samples in a row that came too late.
     var tooLate: UInt8 = 0
-    private var spare8: UInt8 = 0
+    /// Samples accepted since time last stepped far ahead, up to `steadyMin`.
+    var sinceStep = TwinStage.steadyMin
     private var spare16: UInt16 = 0
     /// Slot of what it learned of planned events; below 0 if nothing.
     var memory: Int32 = ResourceCell.none

@@ -28,15 +28,22 @@ extension TwinStage {
         summariseIfDue(slot, at: cell.pointee.lastTime, into: out)
     }
 
-    /// What an actuator reports: how many units are ready.
+    /// How the text of an outcome begins that names an action of a decider.
+    private static var ownAction: StaticString { "{\"action\":\"scaling-decider-outlooks-" }
+
+    /// What an actuator reports of an action: how many units are ready.
     mutating func receiveOutcome(_ entry: Entry) {
         guard entry.resource != 0, !departures.contains(entry.resource),
             let slot = resourceIndex.find(entry.resource, 0)
         else { return }
-        guard entry.value >= 0, entry.value <= 1e9 else { return }
+        guard entry.value >= 0, entry.value <= 1e9, entry.text.begins(with: Self.ownAction) else { return }
         let cell = resources.write(slot)
-        guard entry.time.milliseconds >= cell.pointee.supplyTime || isFarAhead(cell.pointee.supplyTime) else { return }
-        cell.pointee.supplyTime = entry.time.milliseconds
+        let time = entry.time.milliseconds
+        // Ahead of the watermark and of all samples of the twin.
+        guard !isFarAhead(time) || time <= cell.pointee.lastTime &+ aheadMilliseconds else { return }
+        guard time >= cell.pointee.supplyTime || isStraySupply(cell.pointee.supplyTime, at: time) else { return }
+        cell.pointee.supplyTime = time
+        cell.pointee.unitsAreReported = 1
         if cell.pointee.readyUnits != Float(entry.value) { cell.pointee.capacityMoves &+= 1 }
         cell.pointee.readyUnits = Float(entry.value)
     }
@@ -146,5 +153,13 @@ extension TwinStage {
             cell.tagKeys[place] = tag.key
             cell.tagValues[place] = tag.value
         }
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    fileprivate func begins(with text: StaticString) -> Bool {
+        count >= text.utf8CodeUnitCount
+            && prefix(text.utf8CodeUnitCount).elementsEqual(
+                UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 }

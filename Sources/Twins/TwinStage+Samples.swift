@@ -32,6 +32,7 @@ extension TwinStage {
         }
         cell.pointee.tooLate = 0
         count.accepted &+= 1
+        cell.pointee.sinceStep = isStep(to: time, cell) ? 0 : min(cell.pointee.sinceStep &+ 1, Self.steadyMin)
         cell.pointee.times.append(time, after: cell.pointee.lastTime == .min ? time : cell.pointee.lastTime)
         cell.pointee.lastTime = time
         let twin = resources.write(Int(cell.pointee.resource))
@@ -192,14 +193,28 @@ extension TwinStage {
     private func isStray(_ time: Int64, _ cell: UnsafeMutablePointer<SeriesCell>) -> Bool {
         guard cell.pointee.lastTime &- time > latenessMilliseconds else { return false }
         cell.pointee.tooLate = min(cell.pointee.tooLate &+ 1, Self.tooLateMax)
-        return cell.pointee.tooLate == Self.tooLateMax && isFarAhead(cell.pointee.lastTime)
+        guard cell.pointee.tooLate == Self.tooLateMax, isFarAhead(cell.pointee.lastTime) else { return false }
+        // Where the watermark waits for a raw partition that lags, what lies ahead of it is mostly true. A series that
+        // has come there step by step is doubted only beyond an hour.
+        return cell.pointee.sinceStep < Self.steadyMin || cell.pointee.lastTime > sweptTo &+ 3_600_000
     }
 
     /// Whether a time lies so far ahead of the watermark that it is to be doubted.
-    func isFarAhead(_ time: Int64) -> Bool { sweptTo > 0 && time > sweptTo &+ Self.aheadMilliseconds }
+    func isFarAhead(_ time: Int64) -> Bool { sweptTo > 0 && time > sweptTo &+ aheadMilliseconds }
+
+    /// The watermark is the allowed lateness behind anyway.
+    var aheadMilliseconds: Int64 { latenessMilliseconds &+ 600_000 }
+
+    /// Whether a series' time moves further at once than it does, and than a stray time may be ahead.
+    @inline(__always)
+    private func isStep(to time: Int64, _ cell: UnsafeMutablePointer<SeriesCell>) -> Bool {
+        let usual = Int64(cell.pointee.model.status.stepMilliseconds)
+        guard cell.pointee.lastTime != .min, usual > 0 else { return false }
+        return time &- cell.pointee.lastTime > max(aheadMilliseconds, usual &* 8)
+    }
 
     private static let tooLateMax: UInt8 = 3
-    private static let aheadMilliseconds: Int64 = 3_600_000
+    static let steadyMin: UInt8 = 8
 
     /// Time goes on from here; what was learned stays.
     private mutating func turnBack(_ cell: UnsafeMutablePointer<SeriesCell>, to time: Int64) {
@@ -212,15 +227,21 @@ extension TwinStage {
         if isFarAhead(twin.pointee.lastTime) { twin.pointee.lastTime = time }
     }
 
+    /// Whether the last word on ready units came from a time that was none, now that there is another.
+    func isStraySupply(_ known: Int64, at time: Int64) -> Bool {
+        known &- aheadMilliseconds > time && isFarAhead(known)
+    }
+
     private mutating func receiveSupply(_ resource: NameID, units: Double, time: Int64) {
         guard let slot = resourceSlot(resource) else { return }
         let cell = resources.write(slot)
-        guard time > cell.pointee.supplyTime || isFarAhead(cell.pointee.supplyTime) else {
+        guard time > cell.pointee.supplyTime || isStraySupply(cell.pointee.supplyTime, at: time) else {
             count.duplicates &+= 1
             return
         }
         count.accepted &+= 1
         cell.pointee.supplyTime = time
+        cell.pointee.unitsAreReported = 0
         if units >= 0 { cell.pointee.readyUnits = Float(units) }
     }
 }

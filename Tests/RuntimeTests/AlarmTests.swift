@@ -195,7 +195,7 @@ struct AlarmTests {
         var watch = AlarmWatch(silentSenderMilliseconds: 1_000)
         func texts(_ first: Int64, _ second: Int64?, at now: Int64) -> [String] {
             let task = status { $0.senders = [sender(0, first), sender(1, second)] }
-            return watch.alarms([task], WorkerFacts(), now: now).map(\.text)
+            return watch.alarms([task], WorkerFacts(), now: now).map(\.detail)
         }
         #expect(texts(5, 900, at: 0).isEmpty)
         #expect(texts(6, 900, at: 2_000).map { $0.hasSuffix("for 2 s") } == [true])

@@ -80,6 +80,42 @@ private let still = #""stabilisation":{"downSeconds":0}"#
         #expect(decider.task.stageCounters.first { $0.name == "actionTimeouts" }?.value == 1)
     }
 
+    @Test func `an outcome of no action of its own, or from far ahead, changes nothing and is said once`() throws {
+        let decider = try Decider()
+        try decider.feed([policy("p", "{\(plain),\(still)}"), outlook(300, ready: 3, at: 1_005)])
+        let unknown = outcome("web", action: "nope", "ready", ready: 0, at: 1_010)
+        let refused = try decider.feed([unknown, unknown])
+        #expect(refused.map(\.kind) == ["outcomeRefused"] && refused[0].text("action") == "nope")
+        #expect(try decider.feed([outlook(300, at: 1_020)]).actions.isEmpty)
+        let action = try decider.feed([outlook(450, ready: 3, at: 1_035)]).actions.first?.text("action") ?? ""
+        let ahead = try decider.feed([outcome("web", action: action, "ready", ready: 3_000, at: 51_000)])
+        #expect(ahead.isEmpty, "as was said before")
+        try decider.feed([outcome("web", action: action, "ready", ready: 5, at: 1_040)])
+        #expect(try decider.feed([outlook(650, at: 1_050)]).actions.first?.int("from") == 5)
+        // The last one still counts, and a foreign one is said again.
+        try decider.feed([outcome("web", action: action, "ready", ready: 4, at: 1_055)])
+        #expect(try decider.feed([outlook(850, at: 1_065)]).actions.first?.int("from") == 4)
+        #expect(try decider.feed([unknown]).map(\.kind) == ["outcomeRefused"])
+        #expect(decider.task.stageCounters.first { $0.name == "outcomesUnknown" }?.value == 4)
+    }
+
+    @Test func `a sample from some minutes ahead holds nothing up, and no order expires by it`() throws {
+        let decider = try Decider()
+        try decider.feed([policy("p", "{\(plain),\(still)}"), outlook(300, ready: 3, at: 2_000)], watermark: 1_880)
+        try decider.feed([outlook(200, ready: 2, at: 5_000)])
+        let order = try decider.feed([
+            command(#"{"id":"s","verb":"hold","resource":"web","until":3980,"owner":"ann"}"#)
+        ])
+        #expect(order.first?.kind == "commandAccepted")
+        let back = try decider.feed([outlook(600, ready: 7, at: 2_015)])
+        #expect(back.decisions.first?.int("current") == 7 && back.decisions.first?.constraints == ["manualHold"])
+        var stray = Outlook.flat(600, forecast: 600, ready: 2)
+        stray.unitsAge = -3_000
+        try decider.feed([stray.at(2_030)])
+        let lifted = try decider.feed([command(#"{"id":"r","verb":"resume","resource":"web"}"#)])
+        #expect(lifted.actions.first?.int("from") == 7)
+    }
+
     @Test func `what cannot be scheduled is not asked for again at once`() throws {
         let decider = try Decider()
         try decider.feed([policy("p", "{\(plain)}")])

@@ -130,8 +130,10 @@ private let still = #""stabilisation":{"downSeconds":0}"#
         for (level, ready) in [(3.2, Float(4)), (0.8, .nan)] {
             let decider = try Decider()
             try decider.feed([policy("p", #"{"mode":"act","targetUtilisation":0.5}"#)])
-            // What an actuator counted, where the telemetry does not say how many are ready.
-            try decider.feed([Outlook().at(900), outcome("web", action: "x", "ready", ready: 4, at: 950)])
+            // What is known from before, where the telemetry does not say how many are ready.
+            var before = Outlook()
+            before.ready = 4
+            try decider.feed([before.at(900)])
             var outlook = Outlook.flat(level, forecast: level, ready: ready)
             outlook.role = .utilisation
             #expect(try decider.feed([outlook.at(1_000)]).actions.first?.int("to") == 7)

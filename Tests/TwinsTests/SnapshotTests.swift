@@ -37,7 +37,7 @@ struct SnapshotTests {
                         "e\(random.below(4))", start: start, end: start + 60 + random.uniform() * 3_000, "cluster",
                         "k\(random.below(3))", random.uniform() * 4, isCancelled: random.below(5) == 0))
             case 6:
-                inputs.append(Input(kind: .outcome, resource: resource, seconds: clock, value: random.uniform() * 9))
+                inputs.append(.outcome(resource, clock, random.uniform() * 9))
             case 7: inputs.append(.sample(resource, "replicas", clock, Double(random.below(9)), .supply))
             case 8: inputs.append(.sample(resource, "calls", clock, Double(index * 10), isCounter: true))
             case 9: inputs.append(.sample(resource, "load", clock, random.uniform(), .utilisation))

@@ -24,6 +24,12 @@ struct Input {
             seconds: seconds, value: value)
     }
 
+    static func outcome(_ resource: String, _ seconds: Double, _ ready: Double) -> Input {
+        Input(
+            kind: .outcome, resource: resource, seconds: seconds, value: ready,
+            text: #"{"action":"scaling-decider-outlooks-1-0-7-0-a0","status":"ready"}"#)
+    }
+
     static func watermark(_ seconds: Double) -> Input { Input(kind: .watermark, watermark: seconds) }
 }
 

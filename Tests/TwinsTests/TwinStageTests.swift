@@ -72,12 +72,17 @@ struct TwinStageTests {
         #expect(forecast.number(ForecastNumbers.residual).magnitude < 3)
         #expect(forecast.number(ForecastNumbers.readyUnits) == 8)
         try harness.feed([
-            Input(kind: .outcome, resource: "web", seconds: t0 + 51 * 60, value: 10),
+            Input.outcome("web", t0 + 51 * 60, 10),
             .sample("web", "cpu", t0 + 51 * 60, 0.4, .utilisation),
         ])
         let moved = try #require(harness.forecasts.last)
         #expect((moved.level - 4).magnitude < 1e-6)
         #expect(moved.code & 32 != 0)
+        #expect(moved.number(ForecastNumbers.unitsAgeSeconds).isNaN, "said by an actuator, counted by nobody")
+        var foreign = Input.outcome("web", t0 + 52 * 60, 0)
+        foreign.text = #"{"action":"nope","status":"ready"}"#
+        try harness.feed([foreign, .sample("web", "cpu", t0 + 52 * 60, 0.4, .utilisation)])
+        #expect(harness.forecasts.last?.number(ForecastNumbers.readyUnits) == 10)
     }
 
     @Test("tells fresh, stale and missing apart, and zero from all of them")
