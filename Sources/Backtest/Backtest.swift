@@ -308,6 +308,7 @@ extension Backtest {
         }
         summary.telemetry.badRowExamples = source.bad.examples
         summary.telemetry.lateRows = source.lateRows
+        summary.telemetry.farAhead = source.farAhead
         summary.telemetry.resources = resourceCount
         summary.telemetry.series = codes.count
         summary.telemetry.start = span?.first.seconds

@@ -117,6 +117,22 @@ struct TelemetryTests {
             ])
     }
 
+    @Test("the row whose time made others late is named by its line")
+    func farAhead() throws {
+        let path = try scratch.write(
+            "f.csv",
+            "timestamp,resource,metric,value\n10,a,m,1\n1000020,a,m,2\n20,a,m,3\n30,a,m,4\n5,b,m,4\n4,b,m,5\n")
+        let source = try TelemetrySource(path: path)
+        #expect(source.lateRows == 3)
+        #expect(source.farAhead == FarAheadRow(line: 3, time: EventTime(seconds: 1_000_020), late: 2))
+        var summary = BacktestSummary()
+        summary.telemetry.lateRows = source.lateRows
+        summary.telemetry.farAhead = source.farAhead
+        #expect(
+            summary.text(outputDirectory: "out").contains(
+                "3 rows came late, 2 of them as line 3 says 1970-01-12T13:47:00Z, far ahead of those after it"))
+    }
+
     @Test("a long sorted file is streamed, a long unsorted one merged, and beyond the limit the error says what to do")
     func longFiles() throws {
         var sorted = "timestamp,resource,metric,value\n"

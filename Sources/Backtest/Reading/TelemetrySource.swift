@@ -24,6 +24,8 @@ package final class TelemetrySource {
     package private(set) var bad = BadRows()
     /// Rows older than one of their own series (in a streamed file: than any) before them.
     package private(set) var lateRows: UInt64 = 0
+    /// The row that made most of them late, where it lies far ahead.
+    package private(set) var farAhead: FarAheadRow?
     /// True if rows had to be put in order.
     package private(set) var isMerged = false
     /// True if the file is read twice instead of kept in memory.
@@ -71,11 +73,12 @@ package final class TelemetrySource {
         let table = TelemetryTable()
         while let row = try reader.next() {
             if table.count >= rowsMax { return false }
-            table.append(row)
+            table.append(row, line: reader.line)
             if table.count & 0xffff == 0 { progress(reader.progress) }
         }
         take(reader)
         lateRows = UInt64(table.lateCount)
+        farAhead = table.farAhead
         isMerged = !table.isSorted
         if isMerged { order = MergeOrder(table) }
         self.table = table

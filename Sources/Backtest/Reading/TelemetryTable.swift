@@ -1,5 +1,16 @@
 import TwinCore
 
+/// A row whose time is so far ahead of the rows after it that they come late because of it.
+package struct FarAheadRow: Sendable, Equatable {
+    package var line = 0
+    package var time = EventTime.distantPast
+    /// How many rows came late because of it.
+    package var late = 0
+
+    /// Less is ordinary lateness.
+    static let farMilliseconds: Int64 = 3_600_000
+}
+
 /// Rows of telemetry in memory, in the order of the file: 20 bytes a row, in blocks, so that growing moves nothing.
 ///
 /// Each row has a moment of *arrival*: its own time, or the latest time of its series so far where the row is older
@@ -21,6 +32,10 @@ final class TelemetryTable {
     @exclusivity(unchecked) private var late: [(row: Int, time: Int64)] = []
     /// The latest time of each series so far.
     @exclusivity(unchecked) private var latest: [Int64] = []
+    /// The row that `latest` of each series is of, and how many rows came far behind it.
+    @exclusivity(unchecked) private var leaders: [FarAheadRow] = []
+    /// The row that made most rows of its series late by more than an hour; nil if none did.
+    @exclusivity(unchecked) private(set) var farAhead: FarAheadRow?
     /// Starts of the runs of rows in which arrival never falls.
     @exclusivity(unchecked) private(set) var runs: [Int] = []
     @exclusivity(unchecked) private var lastArrival = Int64.min
@@ -43,11 +58,20 @@ final class TelemetryTable {
     /// True while the file's order is the order of arrival.
     var isSorted: Bool { runs.count <= 1 }
 
-    func append(_ row: TelemetryRow) {
+    /// - Parameter line: where it stands in the file.
+    func append(_ row: TelemetryRow, line: Int = 0) {
         let number = Int(row.series)
-        while latest.count <= number { latest.append(.min) }
+        while latest.count <= number {
+            latest.append(.min)
+            leaders.append(FarAheadRow())
+        }
         let time = row.time.milliseconds
         let arrival = max(time, latest[number])
+        if time > latest[number] { leaders[number] = FarAheadRow(line: line, time: row.time) }
+        if arrival - time > FarAheadRow.farMilliseconds {
+            leaders[number].late += 1
+            if leaders[number].late > farAhead?.late ?? 0 { farAhead = leaders[number] }
+        }
         latest[number] = arrival
         if arrival < lastArrival || count == 0 { runs.append(count) }
         lastArrival = arrival

@@ -72,6 +72,17 @@ extension BacktestSummary {
         for example in telemetry.badRowExamples { writer.string(example) }
         writer.endArray()
         Self.count(&writer, "lateRows", telemetry.lateRows)
+        if let row = telemetry.farAhead {
+            writer.key("farAheadRow")
+            writer.beginObject()
+            writer.key("line")
+            writer.int(Int64(row.line))
+            writer.key("time")
+            writer.time(row.time)
+            writer.key("lateRows")
+            writer.int(Int64(row.late))
+            writer.endObject()
+        }
         Self.count(&writer, "resources", UInt64(telemetry.resources))
         Self.count(&writer, "series", UInt64(telemetry.series))
         writer.key("start")

@@ -19,7 +19,7 @@ extension BacktestSummary {
         if telemetry.rowsWithoutValue > 0 {
             lines.append(Self.counted(telemetry.rowsWithoutValue, "row") + " had no value")
         }
-        if telemetry.lateRows > 0 { lines.append(Self.counted(telemetry.lateRows, "row") + " came late") }
+        if telemetry.lateRows > 0 { lines.append(Self.counted(telemetry.lateRows, "row") + " came late" + farAhead()) }
         if let originsAsked {
             let asked = Self.counted(UInt64(originsAsked), "origin")
             lines.append("\(Self.grouped(UInt64(originsAnswered))) of \(asked) answered")
@@ -43,6 +43,15 @@ extension BacktestSummary {
 
     /// Rows that a table shows; the rest is in `summary.json`.
     private static let tableRowsMax = 48
+
+    /// Why rows came late, where it is one row's time.
+    private func farAhead() -> String {
+        guard let row = telemetry.farAhead else { return "" }
+        var time: [UInt8] = []
+        ISO8601.write(row.time, to: &time)
+        return ", \(Self.grouped(UInt64(row.late))) of them as line \(row.line) says "
+            + String(decoding: time, as: UTF8.self) + ", far ahead of those after it"
+    }
 
     private func accuracyTable() -> [String] {
         guard !accuracy.isEmpty else { return ["no forecast met its sample, so there is no accuracy to show", ""] }

@@ -14,6 +14,8 @@ package struct BacktestSummary: Sendable {
         package var badRowsByFault: [(fault: String, count: UInt64)] = []
         package var badRowExamples: [String] = []
         package var lateRows: UInt64 = 0
+        /// The row that made most of them late, where it lies far ahead.
+        package var farAhead: FarAheadRow?
         package var resources = 0
         package var series = 0
         /// Epoch seconds; nil if there is no row.
