@@ -68,6 +68,10 @@ struct PolicyBook {
             if isHearsay, !slots[known].isHearsay { return .old }
             slots[known].isHearsay = isHearsay
         }
+        if let known, !isHearsay, version > 0, slots[known].version == version, !slots[known].text.elementsEqual(text) {
+            return .rejected(
+                ScalingError(.conflict, "version \(version) is known with other content; a change needs a higher one"))
+        }
         if isOld(known, version: version, text: text) { return .old }
         var parsed: Policy?
         if !text.isEmpty {

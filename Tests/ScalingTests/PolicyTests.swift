@@ -117,10 +117,12 @@ import Testing
     @Test func `the highest version counts and a deleted policy stays deleted`() throws {
         let decider = try Decider()
         let act = #"{"mode":"act","capacityPerReplica":100,"targetUtilisation":1,"replicas":{"max":3}}"#
-        try decider.feed([
+        let answers = try decider.feed([
             policy("p", version: 5, act), policy("p", version: 4, #"{"mode":"observe"}"#),
-            policy("p", version: 5, "{}"),
+            policy("p", version: 5, act), policy("p", version: 5, "{}"),
         ])
+        #expect(answers.map(\.kind) == ["policyRejected"], "an equal version with other content")
+        #expect(answers.first?.text("reason")?.hasPrefix("version 5 is known with other content") == true)
         #expect(try decider.feed([Outlook.flat(900, forecast: 900, ready: 1).at(1_000)]).actions.first?.int("to") == 3)
         try decider.feed([policy("p", version: 6, ""), policy("p", version: 5, act)])
         #expect(try decider.feed([Outlook.flat(9_000, forecast: 9_000, ready: 3).at(2_000)]).actions.isEmpty)
