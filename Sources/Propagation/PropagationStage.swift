@@ -238,6 +238,8 @@ package struct PropagationStage: Stage, ~Copyable {
     private mutating func receiveGone(_ entry: Entry, into out: Emitter) {
         out.emit(entry, to: .outlooks, partition: task.partition)
         guard entry.resource != 0, let slot = nodeIndex.find(entry.resource, 1) else { return }
+        // What is known of one that lives elsewhere stays.
+        guard nodes.read(slot).pointee.isHere == 1 else { return }
         for hop in 0..<hopsMax {
             scratch.changes[hop] = SIMD8()
             scratch.expiries[hop] = entry.time.milliseconds

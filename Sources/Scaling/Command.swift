@@ -73,6 +73,24 @@ struct Command: Sendable {
         return command
     }
 
+    /// What can be made out of a command that `parse` refuses: its id, and what it is about.
+    static func glance(_ text: UnsafeRawBufferPointer, names: NameTable) -> Command {
+        var command = Command()
+        do throws(ScalingError) {
+            var parser = ObjectParser(text, names: names)
+            try parser.enter()
+            while let key = try parser.next() {
+                switch key {
+                case "id": command.id = try parser.text(bytesMax: idBytesMax)
+                case "resource": command.resource = try parser.name()
+                case "policy": command.policy = try parser.name()
+                default: try parser.skip()
+                }
+            }
+        } catch { return command }
+        return command
+    }
+
     /// Writes the command so that `parse` reads it back.
     func write(into writer: inout JSONWriter, names: NameTable) {
         writer.beginObject()

@@ -79,13 +79,7 @@ extension ScalingStage {
         let command: Command
         do throws(ScalingError) {
             command = try Command.parse(entry.text, names: names)
-        } catch {
-            tally.commandsRejected &+= 1
-            if isSpokesman(for: entry.text) {
-                answer(nil, subject: 0, error.reason, at: entry.time.milliseconds, into: out)
-            }
-            return
-        }
+        } catch { return refuseUnread(entry, error, into: out) }
         let given = command.time?.milliseconds ?? entry.time.milliseconds
         let now = max(reached, reached == .min ? given : reached)
         ledger.expire(now: now)
@@ -109,9 +103,44 @@ extension ScalingStage {
                 command.verb, value: command.value, until: command.until, serial: serial)
             answer(command, subject: command.resource, nil, at: moment(slot, now), into: out)
             evaluate(slot, now: moment(slot, now), .command, into: out)
+        } else if isOrphan(command.resource) {
+            refuse(command, subject: command.resource, "no resource of this name is known", at: now, into: out)
         } else {
             tally.commandsElsewhere &+= 1
         }
+    }
+
+    /// A command that cannot be understood: one task says so, once for each id, as far as that can be made out.
+    private mutating func refuseUnread(_ entry: Entry, _ error: ScalingError, into out: Emitter) {
+        tally.commandsRejected &+= 1
+        let command = Command.glance(entry.text, names: names)
+        let now = reached == .min ? entry.time.milliseconds : reached
+        if !command.id.isEmpty {
+            ledger.expire(now: now)
+            guard !ledger.contains(id: command.id) else { return tally.commandsRepeated &+= 1 }
+            _ = ledger.add(command, expiry: expiry(of: command, now: now))
+        }
+        guard isSpokesman(for: entry.text) else { return }
+        let subject = command.resource != 0 ? command.resource : command.policy
+        answer(command, isRead: false, subject: subject, error.reason, at: entry.time.milliseconds, into: out)
+    }
+
+    /// Whether it falls to this task to say that nobody knows a resource: it would live here.
+    private func isOrphan(_ resource: NameID) -> Bool {
+        isSpokesman(for: names.bytes(of: resource)) && !departures.contains(resource)
+    }
+
+    /// Whether it falls to this task to say that a proposal is not open: it has the resource, or would have made it.
+    private func answers(_ command: Command) -> Bool {
+        if command.resource != 0 { return index.find(command.resource, 0) != nil || isOrphan(command.resource) }
+        // stage-stage-inbox-epoch-partition-…
+        let parts = command.action.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
+        if parts.count > 4, let maker = Int32(String(decoding: parts[4], as: UTF8.self)),
+            (0..<layout[.outlooks]).contains(maker)
+        {
+            return maker == task.partition
+        }
+        return command.action.withUnsafeBytes { isSpokesman(for: $0) }
     }
 
     /// The present of a resource: the watermark or its own last sample, whichever is later.
@@ -155,7 +184,7 @@ extension ScalingStage {
     /// Approves or rejects the proposal that the command names.
     private mutating func settle(_ command: Command, serial: UInt32, now: Int64, into out: Emitter) {
         guard let slot = proposal(command, out) else {
-            guard command.resource != 0, index.find(command.resource, 0) != nil else {
+            guard answers(command) else {
                 tally.commandsElsewhere &+= 1
                 return
             }
@@ -200,29 +229,33 @@ extension ScalingStage {
     }
 
     /// Says what became of a command; without a reason it is in force.
-    private func answer(_ command: Command?, subject: NameID, _ why: String?, at time: Int64, into out: Emitter) {
+    private func answer(
+        _ command: Command, isRead: Bool = true, subject: NameID, _ why: String?, at time: Int64, into out: Emitter
+    ) {
         say(about: subject, at: time, into: out) { writer, names in
             writer.key("kind")
             writer.string(why == nil ? "commandAccepted" : "commandRefused")
-            if let command {
+            if !command.id.isEmpty {
                 writer.key("command")
                 command.id.withUnsafeBytes { writer.string($0) }
+            }
+            if isRead {
                 writer.key("verb")
                 writer.string(command.verb.text)
                 writer.key("owner")
                 command.owner.withUnsafeBytes { writer.string($0) }
-                if command.resource != 0 {
-                    writer.key("resource")
-                    writer.string(names.bytes(of: command.resource))
-                }
-                if command.policy != 0 {
-                    writer.key("policy")
-                    writer.string(names.bytes(of: command.policy))
-                }
-                if !command.action.isEmpty {
-                    writer.key("proposal")
-                    command.action.withUnsafeBytes { writer.string($0) }
-                }
+            }
+            if command.resource != 0 {
+                writer.key("resource")
+                writer.string(names.bytes(of: command.resource))
+            }
+            if command.policy != 0 {
+                writer.key("policy")
+                writer.string(names.bytes(of: command.policy))
+            }
+            if !command.action.isEmpty {
+                writer.key("proposal")
+                command.action.withUnsafeBytes { writer.string($0) }
             }
             if let why {
                 writer.key("reason")

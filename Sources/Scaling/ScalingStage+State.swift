@@ -11,6 +11,7 @@ extension ScalingStage {
         coder.write(reached)
         book.freeze(into: &coder)
         ledger.freeze(into: &coder)
+        departures.encode(into: &coder)
         writer.add(tag: Self.ordersTag, bytes: coder.bytes)
         cells.freeze(tag: Self.resourcesTag, into: &writer)
     }
@@ -20,6 +21,7 @@ extension ScalingStage {
         reached = try decoder.readInt64()
         try book.restore(from: &decoder, names: names)
         try ledger.restore(from: &decoder)
+        try departures.decode(from: &decoder, namesMax: names.count)
         guard decoder.isAtEnd else { throw .invalid("bytes behind the decider's orders") }
         try cells.restore(tag: Self.resourcesTag, from: reader) { $0.pointee.resource == 0 }
         for slot in 0..<cells.count where cells.read(slot).pointee.resource != 0 {

@@ -26,6 +26,8 @@ package struct ScalingStage: Stage, ~Copyable {
     var index = PairIndex()
     var book: PolicyBook
     var ledger: CommandLedger
+    /// Resources that are known to live elsewhere: others answer for them.
+    var departures = Departures()
     /// Slots with an action in flight or an open proposal, ascending; follows from the cells.
     var pending: [Int] = []
     /// The watermark, milliseconds; `Int64.min` before there is one.
@@ -75,6 +77,7 @@ package struct ScalingStage: Stage, ~Copyable {
         let before = reached
         reached = max(reached, watermark.milliseconds)
         if before != .min { restate(since: before, into: out) }
+        forgetDepartures(since: before)
         for slot in pending {
             let cell = cells.read(slot)
             if cell.pointee.action.isInFlight, cell.pointee.action.deadline <= reached {
@@ -118,6 +121,7 @@ extension ScalingStage {
             return nil
         }
         index.insert(resource, 0, slot)
+        departures.remove(resource)
         rematch(slot, budgetsAreRebuilt: false)
         return slot
     }
@@ -184,9 +188,25 @@ extension ScalingStage {
             takesUnknown: settings.takesUnknownMetrics)
     }
 
-    /// The resource lives elsewhere, or nowhere any more: what it held of a budget is given back, and all is forgotten.
+    /// How long it is remembered that a resource lives elsewhere, unless it is said again; milliseconds.
+    private static let departureMilliseconds: Int64 = 691_200_000
+
+    private mutating func forgetDepartures(since before: Int64) {
+        let day: Int64 = 86_400_000
+        guard before / day != reached / day else { return }
+        departures.forget(before: reached &- Self.departureMilliseconds)
+    }
+
+    /// The resource lives elsewhere, or, without a locality, nowhere any more: what it held of a budget is given back,
+    /// and all is forgotten.
     private mutating func receiveGone(_ entry: Entry) {
-        guard entry.resource != 0, let slot = index.find(entry.resource, 0) else { return }
+        guard entry.resource != 0 else { return }
+        if entry.object != 0 {
+            departures.note(entry.resource, at: max(entry.time.milliseconds, reached))
+        } else {
+            departures.remove(entry.resource)
+        }
+        guard let slot = index.find(entry.resource, 0) else { return }
         setBudget(slot, held: 0, unmet: 0, priority: 0)
         pending.removeAll { $0 == slot }
         index.remove(entry.resource, 0)
@@ -206,6 +226,7 @@ extension ScalingStage {
             }
         }
         book.mark(&names)
+        departures.mark(&names)
     }
 
     private mutating func receiveTags(_ entry: Entry) {

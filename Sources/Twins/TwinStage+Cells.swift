@@ -94,8 +94,9 @@ extension TwinStage {
         if let slot, resources.read(slot).pointee.identifiedAt > time { return count.outdated &+= 1 }
         let wasHere = slot != nil && !departures.contains(name)
         departures.note(name, at: time)
-        guard let slot, wasHere else { return }
+        // Also of what was never here: a decider must know whom to leave to others.
         out.emit(entry, to: .forecasts, partition: task.partition)
+        guard let slot, wasHere else { return }
         var next = resources.read(slot).pointee.firstSeries
         while next >= 0 {
             let cell = series.write(Int(next))

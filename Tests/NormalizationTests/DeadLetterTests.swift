@@ -58,7 +58,8 @@ struct DeadLetterTests {
         send(1_795_521_603)
         #expect(try harness.take().filter { $0.kind == .sample }.map(\.time) == [1_795_521_603_000, 1_795_521_603_000])
         let letters = try harness.takeLetters()
-        #expect(letters.count == 1 && letters[0].contains("2099-12-31T23:59:50Z, is more than 86400 s after 2026-11-24"))
+        #expect(
+            letters.count == 1 && letters[0].contains("2099-12-31T23:59:50Z, is more than 86400 s after 2026-11-24"))
         #expect(harness.count("refusedAhead") == 2)
         for second: Int64 in 1_800_000_000..<1_800_000_003 { send(second) }
         #expect(try harness.take().filter { $0.kind == .sample }.count == 2)
@@ -71,7 +72,9 @@ struct DeadLetterTests {
         func send(_ seconds: Int64) {
             harness.send("{\"source\":\"a\",\"target\":\"b\",\"rate\":1,\"ts\":\(seconds)}")
         }
-        for second: Int64 in [1_795_521_600, 1_795_521_601, 1_795_521_602, 4_102_444_790, 1_795_521_603] { send(second) }
+        for second: Int64 in [1_795_521_600, 1_795_521_601, 1_795_521_602, 4_102_444_790, 1_795_521_603] {
+            send(second)
+        }
         #expect(try harness.takeLetters().count == 1)
         #expect(try harness.take().allSatisfy { $0.time < 1_795_521_604_000 })
     }

@@ -304,7 +304,55 @@ private let still = #""stabilisation":{"downSeconds":0}"#
         let old = try decider.feed([command(#"{"id":"o","verb":"hold","resource":"web","until":1050}"#)])
         #expect(old.map(\.kind) == ["commandRefused"] && old[0].text("reason") == "it has expired")
         #expect(try decider.feed([command(#"{"id":"b","verb":"sett"}"#)]).first?.kind == "commandRefused")
-        #expect(try decider.feed([command(#"{"id":"e","verb":"hold","resource":"elsewhere"}"#)]).isEmpty)
+    }
+
+    @Test func `what nobody can carry out is refused once, by one decider, with its id`() throws {
+        let deciders = try (0..<4).map { try Decider(partitions: 4, partition: $0) }
+        func refusals(_ json: String) throws -> [Written] {
+            let written = try deciders.flatMap { try $0.feed([command(json)]) }
+            #expect(try deciders.flatMap { try $0.feed([command(json)]) }.isEmpty, "once")
+            return written
+        }
+        let orders = [
+            (#"{"id":"a","verb":"set","resource":"nosuch","value":5}"#, "no resource of this name is known"),
+            (#"{"id":"b","verb":"approve","action":"nope"}"#, "there is no such open proposal"),
+            (
+                #"{"id":"c","verb":"reject","action":"scaling-decider-outlooks-1-2-7-0-d1"}"#,
+                "there is no such open proposal"
+            ),
+            (#"{"id":"d","verb":"approve","resource":"nosuch","action":"x"}"#, "there is no such open proposal"),
+            (#"{"id":"e","verb":"set","resource":"web","value":-4}"#, "'value' must be between"),
+            (#"{"id":"f","verb":"explode","resource":"web"}"#, "'verb' is 'explode'"),
+            (#"{"id":"g","verb":"hold","resource":"web","policy":"p"}"#, "name either"),
+            (#"{"id":"h","verb":"hold","policy":"nosuch"}"#, "there is no such policy"),
+        ]
+        for (json, reason) in orders {
+            let written = try refusals(json)
+            #expect(written.map(\.kind) == ["commandRefused"], "\(json)")
+            #expect(written.first.map { json.contains("\"id\":\"\($0.text("command") ?? "")\"") } == true)
+            #expect(written.first?.text("reason")?.contains(reason) == true, "\(json)")
+        }
+        #expect(try refusals(#"{"id":"i","verb":"set","resource":"web","value":0}"#).first?.key == "web")
+    }
+
+    @Test func `a resource that lives elsewhere is left to its own decider`() throws {
+        let deciders = try (0..<4).map { try Decider(partitions: 4, partition: $0) }
+        let away = Said(kind: .gone, code: 1, resource: "web", object: "us", seconds: 1_000)
+        for (place, decider) in deciders.enumerated() {
+            try decider.feed(place == 1 ? [outlook(300, ready: 3, at: 1_005)] : [away])
+            try decider.restart()
+        }
+        let order = command(#"{"id":"x","verb":"hold","resource":"web"}"#)
+        #expect(
+            try deciders.flatMap { try $0.feed([order]) }.filter { $0.kind.hasPrefix("command") }.map(\.kind) == [
+                "commandAccepted"
+            ])
+        // Gone for good, and a week without word: nobody knows it any more.
+        try deciders[1].feed([Said(kind: .gone, resource: "web")])
+        for decider in deciders { try decider.feed([], watermark: 1_005) }
+        for decider in deciders { try decider.feed([], watermark: 2_000_000) }
+        let late = command(#"{"id":"y","verb":"hold","resource":"web"}"#)
+        #expect(try deciders.flatMap { try $0.feed([late]) }.map(\.kind) == ["commandRefused"])
     }
 
     @Test func `an order is explained by its own reason`() throws {
