@@ -37,6 +37,7 @@ let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let jwt = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
@@ -65,6 +66,7 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
@@ -124,8 +126,7 @@ let package = Package(
             dependencies: [
                 "TwinCore", "Messages", "StageKit", "Topology", "Scaling", "Views", "Kafka", "Runtime", "Simulation",
                 "Backtest", "CZlib", hummingbird, hummingbirdCore, hummingbirdTLS, nio, nioSSL, httpTypes, crypto, jwt,
-                logging, lifecycle,
-                signals, "Snapshots",
+                nioHTTPTypes, logging, lifecycle, signals, "Snapshots",
             ],
             resources: [.copy("openapi.yaml"), .copy("Dashboard")], swiftSettings: settings),
 

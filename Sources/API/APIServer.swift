@@ -65,7 +65,12 @@ struct APIServer {
             files: try Self.files(configuration, log: log), document: try Self.document(), monitor: monitor,
             previews: Previews(KafkaRecordedSource(configuration)))
         builder = try Self.builder(
-            certificate: configuration.text("api.tls.certificate"), key: configuration.text("api.tls.key"))
+            certificate: configuration.text("api.tls.certificate"), key: configuration.text("api.tls.key"),
+            connections: Connections(
+                Connections.Limits(
+                    all: configuration.integer("api.limits.connectionsMax"),
+                    perClient: configuration.integer("api.limits.connectionsPerClientMax"),
+                    headMilliseconds: Int64(configuration.number("api.limits.headSeconds") * 1_000))))
     }
 
     private static func files(_ configuration: ProgramConfiguration, log: Logger) throws(StageFailure) -> StaticFiles {
@@ -92,9 +97,12 @@ struct APIServer {
     }
 
     /// HTTP/1.1, over TLS where a certificate is given.
-    static func builder(certificate: String, key: String) throws -> HTTPServerBuilder {
+    static func builder(
+        certificate: String, key: String, connections: Connections = Connections()
+    ) throws -> HTTPServerBuilder {
         let plain = HTTPServerBuilder.http1(
             configuration: HTTP1Channel.Configuration(
+                additionalChannelHandlers: [HeadLimit(connections)],
                 idleTimeout: .seconds(idleSeconds),
                 httpDecoderConfiguration: HTTP1Channel.Configuration.DecoderConfiguration(
                     maxHeaderFieldSize: headerBytesMax, maxHeaderListSize: 2 * headerBytesMax,
@@ -131,9 +139,7 @@ struct APIServer {
         let app = Application(
             responder: Responder(services), server: builder,
             configuration: ApplicationConfiguration(
-                address: .hostname(address.host, port: Int(address.port)), serverName: nil,
-                availableConnectionsDelegate: MaximumAvailableConnections(
-                    configuration.integer("api.limits.connectionsMax"))),
+                address: .hostname(address.host, port: Int(address.port)), serverName: nil),
             services: [Ticker(services)],
             onServerRunning: { channel in
                 guard let port = channel.localAddress?.port else { return }

@@ -45,8 +45,8 @@ enum Rules {
             kit + ["Scaling", "Topology", "Snapshots", "Views", "Kafka", "Runtime", "Simulation", "Backtest", "CZlib"]
                 + shell + packages
                 + [
-                    "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOCore", "NIOSSL", "Crypto",
-                    "JWTKit",
+                    "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "HTTPTypes", "NIOCore", "NIOSSL",
+                    "NIOHTTPTypes", "Crypto", "JWTKit",
                 ]
         ),
         (

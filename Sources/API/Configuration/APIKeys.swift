@@ -43,7 +43,15 @@ enum APIKeys {
         ConfigurationKey("api.limits.burst", .number(1...1_000_000), default: "200", "Requests at once."),
         ConfigurationKey(
             "api.limits.bodyBytesMax", .integer(1_024...64 << 20), default: "1000000", "Largest body of an ingest."),
-        ConfigurationKey("api.limits.connectionsMax", .integer(1...100_000), default: "2000", "Connections at once."),
+        ConfigurationKey(
+            "api.limits.connectionsMax", .integer(1...100_000), default: "2000",
+            "Connections at once; one more takes the place of that which has waited longest for its next request."),
+        ConfigurationKey(
+            "api.limits.connectionsPerClientMax", .integer(1...100_000), default: "500",
+            "The same for the connections of one address, a loopback address or a proxy's as well."),
+        ConfigurationKey(
+            "api.limits.headSeconds", .number(0.1...3_600), default: "10",
+            "Time for the head of a request, from the connection's begin or the answer before."),
     ]
 
     private static let views: [ConfigurationKey] = {
