@@ -3,13 +3,14 @@ import StageKit
 import TwinCore
 
 /// The twins of one shard of the fleet: a fold over `twins`, `outlooks`, `forecasts` and `decisions`. Which shard a
-/// resource belongs to is the owner's affair; each part of a twin comes from one topic, in the order of event time.
+/// resource belongs to is the owner's affair; each part of a twin comes from one partition of one topic, and what
+/// stands later there counts, whatever its event time.
 package struct FleetView: ~Copyable {
     package private(set) var counts = ViewCounts()
     /// Raised when a resource comes or goes.
     package private(set) var generation: UInt64 = 0
     package private(set) var twins: [TwinView] = []
-    /// Event time of the newest sample.
+    /// Event time of the newest sample, but for slips of somebody's clock.
     package private(set) var reached = EventTime.distantPast
     private let names: NameTable
     private let limits: ViewLimits
@@ -60,7 +61,7 @@ package struct FleetView: ~Copyable {
 
     /// Folds an outlook.
     package mutating func receiveOutlook(
-        _ entry: Entry, resource: UnsafeRawBufferPointer, metric: UnsafeRawBufferPointer
+        _ entry: Entry, resource: UnsafeRawBufferPointer, metric: UnsafeRawBufferPointer, at place: OutlookPlace
     ) {
         guard let slot = slot(resource) else { return }
         let index: Int
@@ -74,12 +75,24 @@ package struct FleetView: ~Copyable {
             index = twins[slot].series.count
             twins[slot].series.append(SeriesView(metric: String(decoding: metric, as: UTF8.self), limits: limits))
         }
-        guard twins[slot].series[index].receive(entry, limits: limits) else {
+        let before = twins[slot].series[index].time
+        guard twins[slot].series[index].receive(entry, at: place, limits: limits) else {
             counts.malformed &+= 1
             return
         }
-        reached = max(reached, entry.time)
+        let time = twins[slot].series[index].time
+        if time < before, before >= reached { reached = newest(upTo: place.timeMax) }
+        if time <= place.timeMax ?? time { reached = max(reached, time) }
         touch(slot)
+    }
+
+    /// The newest sample of all; asked for only where the newest one was taken back.
+    private func newest(upTo timeMax: EventTime?) -> EventTime {
+        var newest = EventTime.distantPast
+        for twin in twins where !twin.isGone {
+            for series in twin.series where series.time <= timeMax ?? series.time { newest = max(newest, series.time) }
+        }
+        return newest
     }
 
     /// Folds a record of `twins`; nil is a tombstone.
@@ -94,9 +107,7 @@ package struct FleetView: ~Copyable {
             return
         }
         guard let slot = slot(resource) else { return }
-        let time = value["time"]?.time
-        if let time, let known = twins[slot].summaryTime, time < known { return }
-        twins[slot].summaryTime = time
+        twins[slot].summaryTime = value["time"]?.time
         twins[slot].summaryUnits = value["readyUnits"]?.number
         identify(slot, value)
         if let locality = value["locality"]?.text { twins[slot].locality = locality }
@@ -120,11 +131,10 @@ package struct FleetView: ~Copyable {
         if !found.isEmpty { twins[slot].tags = found.sorted { $0.0 < $1.0 } }
     }
 
-    /// Folds the newest decision about a resource.
+    /// Folds a decision about a resource, which its decider makes after all that stand before it in the log.
     package mutating func receiveDecision(_ facts: DecisionFacts, resource: String, locality: String?) {
         var name = resource
         guard let slot = name.withUTF8({ self.slot(UnsafeRawBufferPointer($0)) }) else { return }
-        if let known = twins[slot].decision, facts.time < known.time { return }
         var facts = facts
         // A price is said only where one unit is wanted at least; it does not vanish for that.
         facts.pricePerUnitHour = facts.pricePerUnitHour ?? twins[slot].decision?.pricePerUnitHour

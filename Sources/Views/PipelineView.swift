@@ -19,20 +19,21 @@ package struct PipelineView: Sendable {
 
     package init() {}
 
-    /// Notes a frame: a heartbeat, or entries of which one may be a watermark.
-    package mutating func receive(_ task: TaskID, watermark: EventTime?) {
+    /// Notes a frame: a heartbeat, or entries of which one may be a watermark. Returns the watermark of its sender.
+    @discardableResult
+    package mutating func receive(_ task: TaskID, watermark: EventTime?) -> EventTime? {
         var (low, high) = (0, senders.count)
         while low < high {
             let middle = (low + high) / 2
             if senders[middle].task.packed < task.packed { low = middle + 1 } else { high = middle }
         }
         if low == senders.count || senders[low].task != task {
-            guard senders.count < Self.sendersMax else { return }
+            guard senders.count < Self.sendersMax else { return nil }
             senders.insert(Sender(task: task), at: low)
         }
         senders[low].frames &+= 1
-        guard let watermark, EventTime.plausible.contains(watermark) else { return }
-        senders[low].watermark = max(senders[low].watermark ?? watermark, watermark)
+        if let watermark, EventTime.plausible.contains(watermark) { senders[low].watermark = watermark }
+        return senders[low].watermark
     }
 
     /// The least event time that the tasks of a stage have reached, of those that have said one.

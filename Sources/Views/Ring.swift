@@ -39,6 +39,15 @@ package struct Ring<Element: Sendable>: Sendable {
         return old
     }
 
+    /// Removes the newest elements that hold, up to the first that does not.
+    package mutating func removeLast(while condition: (Element) -> Bool) {
+        guard let last, condition(last) else { return }
+        var kept = elements
+        while let last = kept.last, condition(last) { kept.removeLast() }
+        storage = kept
+        head = 0
+    }
+
     package mutating func removeAll() {
         storage = []
         head = 0

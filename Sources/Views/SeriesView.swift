@@ -19,9 +19,26 @@ package struct IssuedForecast: Sendable, BitwiseCopyable {
     package var values: [12 of Float]
 }
 
+/// Where an outlook stands in the log: who says it, and as which of its words. Also what time may be believed there.
+package struct OutlookPlace: Sendable {
+    /// The packed task; 0 where nobody is known.
+    package var task: UInt64
+    package var sequence: Sequence
+    /// Event times beyond this are a slip of somebody's clock; nil where nothing tells.
+    package var timeMax: EventTime?
+
+    package init(task: UInt64, sequence: Sequence, timeMax: EventTime? = nil) {
+        self.task = task
+        self.sequence = sequence
+        self.timeMax = timeMax
+    }
+}
+
 /// What is known of one metric of a twin: the outlook in force, past levels in two resolutions, past forecasts.
 ///
-/// A fold over the outlooks of the series, in the order of event time; repeats and latecomers change nothing.
+/// A fold over the outlooks of the series. What a task says later counts, whatever its event time: a task that goes
+/// back in time takes back a sample from a future that never was. Between tasks, as when a twin moves, the later event
+/// time counts, unless it is a slip of a clock. Repeats change nothing.
 package struct SeriesView: Sendable {
     package let metric: String
     package private(set) var code = ForecastCode(raw: 0)
@@ -36,6 +53,9 @@ package struct SeriesView: Sendable {
     package private(set) var issued: Ring<IssuedForecast>
     /// Which horizons `issued` remembers, seconds.
     package private(set) var issuedHorizons: [Float] = []
+    /// The task that spoke last, and its last word.
+    private var task: UInt64 = 0
+    private var last = Sequence.none
     private var bucket: Int64 = .min
     private var bucketSum = 0.0
     private var bucketUnits: Float = .nan
@@ -73,13 +93,15 @@ package struct SeriesView: Sendable {
     /// What neighbours add to the mean at horizon h.
     package func influence(_ h: Int) -> Float { number(ForecastNumbers.influence(h, of: horizonCount)) }
 
-    /// Folds an outlook; false if it is older than what is known, or its numbers contradict each other.
-    package mutating func receive(_ entry: Entry, limits: ViewLimits) -> Bool {
+    /// Folds an outlook; false if its numbers contradict each other.
+    package mutating func receive(_ entry: Entry, at place: OutlookPlace, limits: ViewLimits) -> Bool {
         guard let horizons = ForecastNumbers.horizons(in: entry.numbers, isOutlook: true),
             EventTime.plausible.contains(entry.time)
         else { return false }
-        guard entry.time >= time else { return true }
-        let isNew = entry.time > time
+        guard isNews(entry.time, place) else { return true }
+        let isNew = entry.time != time
+        if entry.time < time { takeBack(to: entry.time) }
+        (task, last) = (place.task, place.sequence)
         time = entry.time
         level = entry.value
         code = ForecastCode(raw: entry.code)
@@ -88,6 +110,21 @@ package struct SeriesView: Sendable {
         for index in 0..<entry.numbers.count { numbers.append(entry.numbers[index]) }
         if isNew { remember(limits) }
         return true
+    }
+
+    private func isNews(_ moment: EventTime, _ place: OutlookPlace) -> Bool {
+        if place.task == task, place.task != 0 { return place.sequence > last }
+        return moment >= time || place.timeMax.map { time > $0 && moment <= $0 } ?? false
+    }
+
+    /// Forgets what was remembered of times from `moment` on.
+    private mutating func takeBack(to moment: EventTime) {
+        let moment = moment.milliseconds
+        fine.removeLast { $0.time >= moment }
+        coarse.removeLast { $0.time >= moment }
+        issued.removeLast { $0.issued >= moment }
+        guard bucketCount > 0, bucket >= moment else { return }
+        (bucket, bucketSum, bucketCount) = (.min, 0, 0)
     }
 
     private mutating func remember(_ limits: ViewLimits) {
@@ -186,6 +223,9 @@ extension SeriesView {
         coder.write(elements: coarse.elements)
         coder.write(elements: issued.elements)
         coder.write(elements: issuedHorizons)
+        coder.write(task)
+        coder.write(last.offset)
+        coder.write(last.index)
         coder.write(bucket)
         coder.write(bucketSum)
         coder.write(Double(bucketUnits))
@@ -208,6 +248,8 @@ extension SeriesView {
         for forecast in try decoder.readElements(IssuedForecast.self) { issued.append(forecast) }
         issuedHorizons = try decoder.readElements(Float.self)
         guard issuedHorizons.count <= IssuedForecast.horizonsMax else { throw .invalid("too many horizons") }
+        task = try decoder.readWord()
+        last = Sequence(offset: try decoder.readInt64(), index: try decoder.readInt64())
         bucket = try decoder.readInt64()
         bucketSum = try decoder.readDouble()
         bucketUnits = Float(try decoder.readDouble())

@@ -1,5 +1,6 @@
 import HTTPTypes
 import Messages
+import Runtime
 import Testing
 import TwinCore
 import Views
@@ -167,6 +168,9 @@ import Views
             let sent = try await ask(.post, "/v1/commands", body: #"{"verb":"approve","action":"\#(proposal)"}"#)
             #expect(sent.status == 202)
             let id = try #require(try sent.json()["id"]?.text)
+            // The fleet's samples are of another day; the order is of this one.
+            let given = try #require(try sent.json()["time"]?.time)
+            #expect((given.milliseconds - wallMilliseconds()).magnitude < 60_000)
             server.fold(
                 .decisions,
                 #"{"id":"c-1","subject":"db","time":"2026-11-18T10:31:00Z","data":{"kind":"commandAccepted","#

@@ -6,12 +6,19 @@ import TwinCore
 
 @testable import Views
 
+extension SeriesView {
+    /// Folds an outlook of nobody in particular.
+    fileprivate mutating func receive(_ entry: Entry, limits: ViewLimits) -> Bool {
+        receive(entry, at: OutlookPlace(task: 0, sequence: .none), limits: limits)
+    }
+}
+
 /// One series: what is kept of outlooks.
 @Suite struct SeriesTests {
     private static let start: Int64 = 1_795_000_000_000
 
     /// Gives an outlook of two horizons, 60 s and 120 s, that expects the level to stay.
-    private func outlook(
+    func outlook(
         _ minute: Int, level: Double, quality: DataQuality = .fresh, mean: Float? = nil, _ body: (Entry) -> Void
     ) {
         var numbers = [Float](repeating: 0, count: ForecastNumbers.outlookCount(horizons: 2))
@@ -35,7 +42,7 @@ import TwinCore
         }
     }
 
-    private func limits() -> ViewLimits {
+    func limits() -> ViewLimits {
         var limits = ViewLimits()
         limits.finePointsMax = 30
         limits.coarsePointsMax = 10
@@ -80,6 +87,30 @@ import TwinCore
         for index in 0..<plain.pointCount { #expect(plain.point(index).level == noisy.point(index).level) }
         #expect(plain.numbers == noisy.numbers)
         #expect(plain.issued.count == noisy.issued.count)
+    }
+
+    @Test func whatATaskSaysLaterTakesBackItsFuture() {
+        var series = SeriesView(metric: "m", limits: limits())
+        func say(_ minute: Int, level: Double, task: UInt64 = 7, offset: Int64, timeMax: Int? = nil) {
+            let last = timeMax.map { EventTime(milliseconds: Self.start + Int64($0) * 60_000) }
+            let place = OutlookPlace(task: task, sequence: Sequence(offset: offset, index: 0), timeMax: last)
+            outlook(minute, level: level) { _ = series.receive($0, at: place, limits: limits()) }
+        }
+        for minute in 0..<50 { say(minute, level: 10, offset: Int64(minute)) }
+        say(1_000_000, level: 500, offset: 50)
+        #expect(series.level == 500)
+        say(50, level: 11, offset: 51)
+        #expect(series.level == 11)
+        #expect(series.fine.last?.level == 11)
+        for index in 1..<series.pointCount { #expect(series.point(index - 1).time < series.point(index).time) }
+        // A repeat of what was said before changes nothing, nor does a word of another task about the past.
+        say(1_000_000, level: 500, offset: 50)
+        say(40, level: 12, task: 8, offset: 99)
+        #expect(series.level == 11)
+        // A task that takes over need not wait for the year that a slip of a clock has named.
+        say(1_000_000, level: 500, offset: 52)
+        say(51, level: 13, task: 8, offset: 100, timeMax: 100)
+        #expect(series.level == 13)
     }
 
     @Test func brokenNumbersAreRefusedAndStaleLevelsAreNoHistory() {

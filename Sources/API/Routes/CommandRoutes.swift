@@ -77,8 +77,8 @@ enum CommandRoutes {
         let id = newID()
         var value = JSONValue.object([JSONValue.Member("id", .string(id))] + body.members)
             .setting("owner", .string(String(call.principal.name.prefix(200))))
-        // The deciders live in event time; where it is not the wall clock's, an order must not come from its future.
-        if let now = services.eventTime { value = value.setting("ts", JSONValue(now)) }
+        // An order is given now: the newest sample's clock may be wrong, and it would stay in the order for good.
+        value = value.setting("ts", JSONValue(EventTime(milliseconds: wallMilliseconds())))
         if let error = OrderCheck.command(value.bytes) {
             throw Problem(.unprocessableContent, "invalidCommand", error.reason)
         }

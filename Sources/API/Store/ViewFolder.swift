@@ -23,6 +23,9 @@ package final class ViewFolder {
     ]
 
     private let store: ViewStore
+    /// How far ahead of the present a sample may be and still tell what time it is.
+    private static let aheadMilliseconds: Int64 = 3_600_000
+
     private let frames = FrameReader()
     private let notify: (Notice) -> Void
     /// Frames that could not be decoded.
@@ -46,7 +49,7 @@ package final class ViewFolder {
         if topic == .twins { return receiveSummary(key, value) }
         guard let value else { return }
         switch topic {
-        case .outlooks, .forecasts: receiveFrame(value, topic)
+        case .outlooks, .forecasts: receiveFrame(value, topic, written: written)
         case .decisions: receiveDecision(value)
         case .drift:
             let entry = store.ledger.withLock { $0.receiveDrift(value) }
@@ -102,16 +105,19 @@ package final class ViewFolder {
         }
     }
 
-    private func receiveFrame(_ value: UnsafeRawBufferPointer, _ topic: TopicName) {
+    private func receiveFrame(_ value: UnsafeRawBufferPointer, _ topic: TopicName, written: EventTime?) {
         do throws(WireError) { try frames.decode(value) } catch {
             malformed &+= 1
             return
         }
-        var watermark = frames.heartbeat.map(\.watermark)
-        for entry in frames.entries {
+        let timeMax = timeMax(written)
+        for (index, entry) in frames.entries.enumerated() {
             switch entry.kind {
-            case .watermark: watermark = max(watermark ?? entry.time, entry.time)
-            case .outlook where topic == .outlooks: receiveOutlook(entry)
+            case .outlook where topic == .outlooks:
+                receiveOutlook(
+                    entry,
+                    OutlookPlace(
+                        task: frames.header.sender.packed, sequence: frames.sequences[index], timeMax: timeMax))
             case .outcome where topic == .outlooks:
                 let resource = name(entry.resource)
                 let action = store.ledger.withLock {
@@ -130,17 +136,29 @@ package final class ViewFolder {
             }
         }
         let sender = frames.header.sender
-        store.pipeline.withLock { $0.receive(sender, watermark: watermark) }
+        let reached = store.pipeline.withLock { $0.receive(sender, watermark: watermark) }
+        return [reached, written].compactMap(\.self).max()?.advanced(byMilliseconds: Self.aheadMilliseconds)
     }
 
-    private func receiveOutlook(_ entry: Entry) {
+    private func receiveOutlook(_ entry: Entry, _ place: OutlookPlace) {
         guard entry.resource > 0, entry.object > 0 else { return }
         let (resource, metric) = (name(entry.resource), name(entry.object))
-        store.shard(of: resource).view.withLock { $0.receiveOutlook(entry, resource: resource, metric: metric) }
+        store.shard(of: resource).view.withLock {
+            $0.receiveOutlook(entry, resource: resource, metric: metric, at: place)
+        }
     }
 
     /// The reader has checked that an index is 0 or within the dictionary.
     private func name(_ index: UInt32) -> UnsafeRawBufferPointer {
         index == 0 ? UnsafeRawBufferPointer(start: nil, count: 0) : frames.names[Int(index) - 1]
+    }
+
+    /// Notes what a frame says about time, and tells how late an event may be in it: an hour after the sender's
+    /// watermark or the broker's clock, whichever is later.
+    private func timeMax(_ written: EventTime?) -> EventTime? {
+        var watermark = frames.heartbeat?.watermark
+        for entry in frames.entries where entry.kind == .watermark {
+            watermark = max(watermark ?? entry.time, entry.time)
+        }
     }
 }

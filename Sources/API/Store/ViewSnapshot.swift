@@ -20,7 +20,7 @@ struct ViewSnapshot {
 
     private static let magic: UInt64 = 0x5457_494e_5649_4557
     /// Raised with every change of what views write.
-    private static let version: UInt64 = 1
+    private static let version: UInt64 = 2
 
     let path: String
     /// Namespace, layout and epochs: what was read under others is another past.
