@@ -171,31 +171,31 @@ package struct OrdersView: Sendable {
     /// The version that the next write of a policy must have.
     package func nextVersion(of name: String) -> Int { (versions(of: name).map(\.version).max() ?? 0) + 1 }
 
-    /// Folds a record of `policies`; nil is a tombstone.
+    /// Folds a record of `policies`; nil is a tombstone. Nil where it changes nothing: as for the deciders, versions
+    /// only rise, and an equal one is no other.
+    /// - Parameter rejected: why the deciders refuse it; it is then listed among the versions and never in force.
     package mutating func receivePolicy(
-        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?, written: EventTime?
+        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer?, written: EventTime?, rejected: String? = nil
     ) -> PolicyVersion? {
         guard !key.isEmpty, key.count <= 256, value?.count ?? 0 <= limits.recordBytesMax else {
             counts.malformed &+= 1
             return nil
         }
         let name = String(decoding: key, as: UTF8.self)
-        let last = versions(of: name).last
-        var version = PolicyVersion(
-            name: name, version: (last?.version ?? 0) + 1, written: written, rejected: nil, text: nil)
-        if let value, !value.isEmpty {
-            do throws(JSONError) {
-                let json = try JSONValue(value)
-                // Records without a version follow each other in the order of arrival.
-                version.version = json["version"]?.integer ?? last?.version ?? 0
-                version.text = [UInt8](value)
-            } catch {
-                counts.malformed &+= 1
-                return nil
-            }
-            if let last, last.version > version.version, last.text != nil { return nil }
+        let known = versions(of: name).last { $0.rejected == nil }
+        guard let value, !value.isEmpty else {
+            let version = nextVersion(of: name)
+            return put(PolicyVersion(name: name, version: version, written: written, rejected: nil, text: nil))
         }
-        return put(version)
+        let number: Int
+        do throws(JSONError) { number = try JSONValue(value)["version"]?.integer ?? 0 } catch {
+            counts.malformed &+= 1
+            return nil
+        }
+        // Records without a version follow each other in the order of arrival, and never a numbered one.
+        if let known, known.text != nil, number > 0 ? known.version >= number : known.version > 0 { return nil }
+        return put(
+            PolicyVersion(name: name, version: number, written: written, rejected: rejected, text: [UInt8](value)))
     }
 
     private mutating func put(_ version: PolicyVersion) -> PolicyVersion? {
@@ -207,19 +207,31 @@ package struct OrdersView: Sendable {
             }
             policies.insert((version.name, []), at: index)
         }
-        if policies[index].versions.last?.version == version.version { policies[index].versions.removeLast() }
+        if let last = policies[index].versions.last, last.version == version.version,
+            (last.rejected == nil) == (version.rejected == nil)
+        {
+            policies[index].versions.removeLast()
+        }
         policies[index].versions.append(version)
-        if policies[index].versions.count > limits.versionsMax { policies[index].versions.removeFirst() }
+        if policies[index].versions.count > limits.versionsMax { dropOldest(index) }
         return version
     }
 
-    /// A decider refused a version.
+    /// Forgets the oldest version but the one in force, which many refused ones must not push out.
+    private mutating func dropOldest(_ index: Int) {
+        let kept = policies[index].versions.lastIndex { $0.rejected == nil }
+        policies[index].versions.remove(at: kept == 0 ? 1 : 0)
+    }
+
+    /// A decider refused a version. Where one of this number is known as refused already, it is that one.
     package mutating func reject(policy name: String, version: Double?, reason: String) {
         let (index, isThere) = place(name)
         guard isThere else { return }
         let number = version.flatMap { $0.magnitude < 1e15 ? Int($0) : nil }
-        guard let found = policies[index].versions.lastIndex(where: { $0.version == number }) else { return }
-        policies[index].versions[found].rejected = reason
+        let found = policies[index].versions.indices.filter { policies[index].versions[$0].version == number }
+        let refused = found.last { policies[index].versions[$0].rejected != nil }
+        guard let place = refused ?? found.last else { return }
+        policies[index].versions[place].rejected = reason
     }
 
     // MARK: commands

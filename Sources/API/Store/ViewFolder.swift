@@ -1,4 +1,5 @@
 import Messages
+import Scaling
 import StageKit
 import Synchronization
 import TwinCore
@@ -22,10 +23,10 @@ package final class ViewFolder {
         .policies, .commands, .environment, .twins, .outlooks, .forecasts, .actions, .decisions, .drift, .deadletters,
     ]
 
-    private let store: ViewStore
     /// How far ahead of the present a sample may be and still tell what time it is.
     private static let aheadMilliseconds: Int64 = 3_600_000
 
+    private let store: ViewStore
     private let frames = FrameReader()
     private let notify: (Notice) -> Void
     /// Frames that could not be decoded.
@@ -42,9 +43,7 @@ package final class ViewFolder {
     ) {
         let key = key ?? UnsafeRawBufferPointer(start: nil, count: 0)
         if topic == .policies {
-            let version = store.orders.withLock { $0.receivePolicy(key: key, value: value, written: written) }
-            if let version { notify(.policy(version)) }
-            return
+            return receivePolicy(key, value, written)
         }
         if topic == .twins { return receiveSummary(key, value) }
         guard let value else { return }
@@ -70,6 +69,20 @@ package final class ViewFolder {
             if let letter { notify(.deadletter(letter)) }
         default: return
         }
+    }
+
+    /// What the deciders would refuse is not in force, whether they have said so or not.
+    private func receivePolicy(
+        _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer?, _ written: EventTime?
+    ) {
+        var rejected: String?
+        if let value, !value.isEmpty, value.count <= store.limits.recordBytesMax {
+            rejected = OrderCheck.policy([UInt8](value), name: String(decoding: key, as: UTF8.self))?.reason
+        }
+        let version = store.orders.withLock {
+            $0.receivePolicy(key: key, value: value, written: written, rejected: rejected)
+        }
+        if let version { notify(.policy(version)) }
     }
 
     private func settle(_ proposal: String, _ resource: String) {
@@ -135,6 +148,15 @@ package final class ViewFolder {
             default: continue
             }
         }
+    }
+
+    /// Notes what a frame says about time, and tells how late an event may be in it: an hour after the sender's
+    /// watermark or the broker's clock, whichever is later.
+    private func timeMax(_ written: EventTime?) -> EventTime? {
+        var watermark = frames.heartbeat?.watermark
+        for entry in frames.entries where entry.kind == .watermark {
+            watermark = max(watermark ?? entry.time, entry.time)
+        }
         let sender = frames.header.sender
         let reached = store.pipeline.withLock { $0.receive(sender, watermark: watermark) }
         return [reached, written].compactMap(\.self).max()?.advanced(byMilliseconds: Self.aheadMilliseconds)
@@ -151,14 +173,5 @@ package final class ViewFolder {
     /// The reader has checked that an index is 0 or within the dictionary.
     private func name(_ index: UInt32) -> UnsafeRawBufferPointer {
         index == 0 ? UnsafeRawBufferPointer(start: nil, count: 0) : frames.names[Int(index) - 1]
-    }
-
-    /// Notes what a frame says about time, and tells how late an event may be in it: an hour after the sender's
-    /// watermark or the broker's clock, whichever is later.
-    private func timeMax(_ written: EventTime?) -> EventTime? {
-        var watermark = frames.heartbeat?.watermark
-        for entry in frames.entries where entry.kind == .watermark {
-            watermark = max(watermark ?? entry.time, entry.time)
-        }
     }
 }
