@@ -45,12 +45,31 @@ package struct KafkaProperties: Sendable, Equatable, ExpressibleByDictionaryLite
         entries.map { "\($0.name)=\(Self.isSecret($0.name) ? "***" : $0.value)" }.joined(separator: " ")
     }
 
-    /// True for properties that carry passwords, keys or tokens.
+    /// True for all properties but those that are known to be harmless: what is new or misspelt may be a password.
     package static func isSecret(_ name: String) -> Bool {
         let name = canonical(name)
-        let words = ["password", "secret", "oauthbearer.config", "jaas", "kinit.cmd", "token", "key.pem", "assertion"]
-        return words.contains { name.contains($0) }
+        return !harmless.contains(name) && !defaultNames.contains(name)
     }
+
+    private static let defaultNames = (common + consumer + producer).map(\.name)
+
+    /// Beside those that the design sets.
+    private static let harmless = [
+        "bootstrap.servers", "security.protocol", "sasl.mechanisms", "sasl.username", "ssl.ca.location",
+        "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location", "ssl.crl.location",
+        "ssl.endpoint.identification.algorithm", "enable.ssl.certificate.verification", "ssl.cipher.suites",
+        "broker.address.family", "broker.address.ttl", "broker.version.fallback", "api.version.request",
+        "client.rack", "client.dns.lookup", "debug", "log_level", "log.connection.close", "statistics.interval.ms",
+        "group.instance.id", "max.poll.interval.ms", "message.max.bytes", "receive.message.max.bytes",
+        "message.copy.max.bytes", "batch.size", "batch.num.messages", "retries", "retry.backoff.ms",
+        "retry.backoff.max.ms", "max.in.flight.requests.per.connection", "request.timeout.ms", "socket.timeout.ms",
+        "socket.connection.setup.timeout.ms", "socket.max.fails", "socket.send.buffer.bytes",
+        "socket.receive.buffer.bytes", "connections.max.idle.ms", "reconnect.backoff.ms", "metadata.max.age.ms",
+        "topic.metadata.refresh.interval.ms", "fetch.min.bytes", "fetch.max.bytes", "fetch.error.backoff.ms",
+        "transaction.timeout.ms", "sticky.partitioning.linger.ms", "compression.level", "allow.auto.create.topics",
+        "sasl.kerberos.service.name", "sasl.oauthbearer.method", "sasl.oauthbearer.client.id",
+        "sasl.oauthbearer.scope", "internal.termination.signal",
+    ]
 
     /// librdkafka knows some properties under two names; a fixed one must not be reached through the other.
     static func canonical(_ name: String) -> String {

@@ -126,6 +126,45 @@ struct ConfigurationTests {
         #expect(configuration.text.contains("kafka.sasl.username: bob"))
     }
 
+    @Test(
+        "A broken file is told of by line and key, never by value",
+        arguments: [
+            ("partitions: 2\nkafka:\n  sasl.password: \"s3cret-", "line 3"), ("a: [s3cret", "line 1"),
+            ("kafka:\n  sasl.password: s3cret: no", "line 2"), ("s3cret: 1\ns3cret: 2", "stands twice"),
+            ("kafka: {sasl.password: 's3cret'x}", "line 1"), ("kafka:\n  sasl.password: *s3cret", "line 2"),
+            ("kafka:\n  sasl.password: %s3cret", "line 2"), ("kafka:\n  sasl.password: !<s3cret x", "line 2"),
+        ])
+    func brokenSecret(_ yaml: String, _ place: String) {
+        let error = #expect(throws: ConfigurationError.self) { try load(yaml) }
+        #expect(error?.description.contains("s3cret") == false, "\(String(describing: error))")
+        #expect(error?.reason.contains(place) == true, "\(String(describing: error))")
+    }
+
+    @Test("A property that librdkafka does not know is refused, its value never shown")
+    func unknownProperty() throws {
+        let error = #expect(throws: ConfigurationError.self) {
+            try load(arguments: ["--kafka", "sasl.pasword=s3cret"])
+        }
+        #expect(error?.reason.contains("'kafka.sasl.pasword' (--kafka) is not known to librdkafka") == true)
+        #expect(error?.hint == "did you mean 'kafka.sasl.password'?")
+        #expect(error?.description.contains("s3cret") == false)
+        let hidden = try load(arguments: ["--kafka", "sasl.kerberos.principal=s3cret", "--kafka", "retries=7"])
+        #expect(!hidden.text.contains("s3cret"))
+        #expect(hidden.text.contains("kafka.retries: 7"))
+    }
+
+    @Test("A file that is not there is told of in one sentence")
+    func missingFile() {
+        let error = #expect(throws: ConfigurationError.self) {
+            try RuntimeConfiguration(stage: .twinUpdater, arguments: ["--config", "/nowhere/t.yaml"])
+        }
+        #expect(error?.reason == "the configuration file '/nowhere/t.yaml' does not exist")
+        let folder = #expect(throws: ConfigurationError.self) {
+            try RuntimeConfiguration(stage: .twinUpdater, arguments: ["--config", "/"])
+        }
+        #expect(folder?.reason == "the configuration file '/' cannot be read")
+    }
+
     @Test("One file serves all stages: each takes its own section")
     func stageSections() throws {
         struct Settings { var horizon = 60; var weight = 0.5; var isStrict = false; var steps: [Double] = [1, 5] }

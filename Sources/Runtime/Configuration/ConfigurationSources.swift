@@ -49,7 +49,7 @@ package struct ConfigurationSources: Sendable {
             do {
                 content = try readFile(filePath)
             } catch {
-                throw ConfigurationError("the configuration file '\(filePath)' cannot be read: \(error)")
+                throw Self.unreadable(filePath, error)
             }
             let origin = filePath.split(separator: "/").last.map(String.init) ?? filePath
             try takeFile(content, origin: origin, keys: keys, stage: stage, stages: stages)
@@ -68,6 +68,20 @@ package struct ConfigurationSources: Sendable {
             throw ConfigurationError("it is larger than \(fileBytesMax) bytes")
         }
         return String(decoding: data, as: UTF8.self)
+    }
+
+    private static func unreadable(_ path: String, _ error: any Error) -> ConfigurationError {
+        let name = "the configuration file '\(path)'"
+        if let error = error as? ConfigurationError {
+            return ConfigurationError("\(name) cannot be read: \(error.reason)")
+        }
+        switch (error as? CocoaError)?.code {
+        case .fileReadNoSuchFile?, .fileNoSuchFile?:
+            return ConfigurationError("\(name) does not exist", hint: "check --config or TWINSCALE_CONFIG")
+        case .fileReadNoPermission?:
+            return ConfigurationError("\(name) may not be read", hint: "check its owner and mode")
+        default: return ConfigurationError("\(name) cannot be read", hint: "is it a file?")
+        }
     }
 
     // MARK: the file
@@ -113,8 +127,9 @@ package struct ConfigurationSources: Sendable {
         do {
             root = try Yams.compose(yaml: content)
         } catch {
-            let line = "\(error)".split(whereSeparator: \.isNewline).joined(separator: " ")
-            throw ConfigurationError("\(origin) is not valid YAML: \(line)")
+            throw ConfigurationError(
+                "\(origin) is not valid YAML: \(YAMLFault.text(error, in: content))",
+                hint: "check indentation, colons and quotes there")
         }
         guard let root, root.tag != Tag(.null) else { return [] }
         guard root.mapping != nil else { throw ConfigurationError("\(origin) must hold keys and values") }

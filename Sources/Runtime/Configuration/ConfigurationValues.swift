@@ -35,6 +35,7 @@ struct ConfigurationValues: Sendable {
         kafka["bootstrap.servers"] = "127.0.0.1:9092"
         var origins = ["bootstrap.servers": "default"]
         for (name, written) in sources.kafka {
+            try Self.check(property: name, written)
             kafka[name] = written.text
             // librdkafka knows some properties under two names; the origin is that of the one that is kept.
             if let kept = KafkaProperties([(name, written.text)]).entries.first { origins[kept.name] = written.origin }
@@ -49,6 +50,16 @@ struct ConfigurationValues: Sendable {
             return Effective(name: "kafka.\(entry.name)", shown: shown, origin: origins[entry.name] ?? "default")
         }
         self.effective = effective
+    }
+
+    /// Refuses a property that librdkafka does not know; its value may be a password under a misspelt name.
+    private static func check(property name: String, _ written: WrittenValue) throws(ConfigurationError) {
+        guard !KafkaProperties.isKnown(name) else { return }
+        let hint =
+            nearest(to: name, among: KafkaProperties.allNames).map { "did you mean 'kafka.\($0)'?" }
+            ?? "see CONFIGURATION.md of librdkafka for all properties"
+        throw ConfigurationError(
+            "'kafka.\(name)' (\(written.origin)) is not known to librdkafka \(LibraryVersion.loaded)", hint: hint)
     }
 
     private static func typed(
