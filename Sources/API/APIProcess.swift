@@ -52,16 +52,31 @@ package enum APIProcess {
 
     /// `twin-api token NAME ROLE [TENANT]`: a new token for its holder, and the line for the file.
     private static func token(_ arguments: [String]) -> Never {
-        guard (2...3).contains(arguments.count), let role = Role(text: arguments[1]),
-            arguments.allSatisfy({ word in !word.isEmpty && !word.contains { $0.isWhitespace || $0 == "#" } })
-        else { end("usage: \(name) token NAME viewer|operator|admin [TENANT]\n", ExitCode.refused) }
+        let usage = "usage: \(name) token NAME viewer|operator|admin [TENANT]\n"
+        if let fault = tokenFault(arguments) { end("\(name): \(fault)\n\(usage)", ExitCode.refused, STDERR_FILENO) }
+        guard let role = Role(text: arguments[1]) else { end(usage, ExitCode.refused, STDERR_FILENO) }
         let (token, line) = TokenFile.make(
             name: arguments[0], role: role, tenant: arguments.count > 2 ? arguments[2] : nil)
         end("token, for its holder: \(token)\nline, for the file:     \(line)\n", ExitCode.requested)
     }
 
-    private static func end(_ text: String, _ code: Int32) -> Never {
-        Array(text.utf8).withUnsafeBytes { _ = write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+    /// What is wrong with the words behind `token`; nil if nothing is.
+    static func tokenFault(_ words: [String]) -> String? {
+        guard (2...3).contains(words.count) else { return "a token needs a name and a role" }
+        guard Role(text: words[1]) != nil else {
+            return "the role '\(words[1])' is none of \(Role.allCases.map(\.text).joined(separator: ", "))"
+        }
+        for (kind, word) in [("name", words[0])] + words.dropFirst(2).map({ ("tenant", $0) }) {
+            if word.isEmpty { return "the \(kind) is empty" }
+            if word.contains(where: { $0.isWhitespace || $0 == "#" }) {
+                return "the \(kind) '\(word)' holds white space or '#', which the file's lines cannot"
+            }
+        }
+        return nil
+    }
+
+    private static func end(_ text: String, _ code: Int32, _ descriptor: Int32 = STDOUT_FILENO) -> Never {
+        Array(text.utf8).withUnsafeBytes { _ = write(descriptor, $0.baseAddress, $0.count) }
         exit(code)
     }
 

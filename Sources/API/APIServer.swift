@@ -34,7 +34,7 @@ struct APIServer {
             throw StageFailure(.refused, "'api.listen' is empty", hint: "write 127.0.0.1:8080")
         }
         self.address = address
-        let access = try AccessSettings.access(configuration)
+        let access = try AccessSettings.access(configuration, log: log)
         if access.isOpen, !SecurityHeaders.isLoopback(address: address.host) {
             throw StageFailure(
                 .refused, "'\(address)' can be reached from elsewhere, and no authentication is configured",

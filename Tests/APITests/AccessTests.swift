@@ -1,6 +1,7 @@
 import Crypto
 import Foundation
 import JWTKit
+import Runtime
 import Synchronization
 import Testing
 
@@ -19,6 +20,43 @@ import Testing
         for line in ["ann", "ann boss \(String(repeating: "0", count: 64))", "ann admin 00"] {
             #expect(throws: TokenFile.Fault.self) { try TokenFile(text: line) }
         }
+    }
+
+    @Test func aTokenThatIsTakenOutOfTheFileOpensNothing() throws {
+        let (ann, bob) = (TokenFile.make(name: "ann", role: .admin), TokenFile.make(name: "bob", role: .viewer))
+        let text = Mutex<String?>("\(ann.line)\n\(bob.line)")
+        let complaints = Mutex<[String]>([])
+        let first = try #require(text.withLock { $0 })
+        let tokens = Tokens(
+            try TokenFile(text: first), text: first, mayBindTenants: false, read: { text.withLock { $0 } },
+            complain: { reason in complaints.withLock { $0.append(reason) } })
+        var now = monotonicMilliseconds()
+        func isIn(_ token: String) -> Bool {
+            now += Tokens.intervalMilliseconds
+            return tokens.principal(of: token, now: now) != nil
+        }
+        #expect(isIn(ann.token) && isIn(bob.token))
+        text.withLock { $0 = ann.line }
+        #expect(!isIn(bob.token) && isIn(ann.token))
+        // A file that cannot be used takes nobody's token away, and is complained about once.
+        for broken in [nil, "nonsense", TokenFile.make(name: "eve", role: .viewer, tenant: "t").line] {
+            text.withLock { $0 = broken }
+            #expect(isIn(ann.token) && isIn(ann.token) && !isIn(bob.token))
+        }
+        #expect(complaints.withLock { $0.count } == 3)
+        text.withLock { $0 = "" }
+        #expect(!isIn(ann.token))
+        text.withLock { $0 = bob.line }
+        #expect(isIn(bob.token))
+    }
+
+    @Test func aTokensFaultIsNamed() {
+        #expect(APIProcess.tokenFault(["x", "admin"]) == nil)
+        #expect(APIProcess.tokenFault(["x", "viewer", "t"]) == nil)
+        #expect(APIProcess.tokenFault(["x", "root"])?.contains("'root' is none of viewer, operator, admin") == true)
+        #expect(APIProcess.tokenFault(["a b", "admin"])?.contains("'a b'") == true)
+        #expect(APIProcess.tokenFault(["x", "admin", ""])?.contains("tenant") == true)
+        #expect(APIProcess.tokenFault(["x"]) != nil)
     }
 
     private struct Claims: JWTPayload {

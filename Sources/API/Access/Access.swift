@@ -7,11 +7,11 @@ package struct Access: Sendable {
         case unknown
     }
 
-    private let tokens: TokenFile?
+    private let tokens: Tokens?
     private let issuer: Issuer?
 
     /// Without tokens and issuer everybody is let in; the server then serves a loopback address only.
-    init(tokens: TokenFile?, issuer: Issuer?) {
+    init(tokens: Tokens?, issuer: Issuer?) {
         self.tokens = tokens
         self.issuer = issuer
     }
@@ -20,7 +20,7 @@ package struct Access: Sendable {
     package static let open = Access(tokens: nil, issuer: nil)
 
     /// Only holders of these tokens are let in.
-    package init(tokens: TokenFile) { self.init(tokens: tokens, issuer: nil) }
+    package init(tokens: TokenFile) { self.init(tokens: Tokens(tokens), issuer: nil) }
 
     package var isOpen: Bool { tokens == nil && issuer == nil }
 

@@ -1,21 +1,35 @@
 import Foundation
+import Logging
 import Runtime
 
 /// Who may ask, from the configuration.
 enum AccessSettings {
     private static let keysBytesMax = 1 << 20
 
-    static func access(_ configuration: ProgramConfiguration) throws(StageFailure) -> Access {
+    static func access(_ configuration: ProgramConfiguration, log: Logger) throws(StageFailure) -> Access {
         let tokens = try tokens(configuration)
-        let hasTenants = tokens?.hasTenants ?? false || !configuration.text("api.auth.oidc.tenantClaim").isEmpty
-        guard !hasTenants || !configuration.text("api.tenantTag").isEmpty else {
+        let hasTag = !configuration.text("api.tenantTag").isEmpty
+        let hasTenants = tokens?.file.hasTenants ?? false || !configuration.text("api.auth.oidc.tenantClaim").isEmpty
+        guard !hasTenants || hasTag else {
             throw StageFailure(
                 .refused, "somebody is bound to a tenant, and no tag says whose a twin is", hint: "give api.tenantTag")
         }
-        return Access(tokens: tokens, issuer: try issuer(configuration))
+        let watched = tokens.map { tokens in
+            Tokens(
+                tokens.file, text: tokens.text, mayBindTenants: hasTag,
+                read: { read(tokens.path, bytesMax: TokenFile.bytesMax) },
+                complain: { reason in
+                    log.warning(
+                        "the token file has changed and cannot be used; the former tokens stay in force",
+                        metadata: ["file": "\(tokens.path)", "reason": "\(reason)"])
+                })
+        }
+        return Access(tokens: watched, issuer: try issuer(configuration))
     }
 
-    private static func tokens(_ configuration: ProgramConfiguration) throws(StageFailure) -> TokenFile? {
+    private static func tokens(
+        _ configuration: ProgramConfiguration
+    ) throws(StageFailure) -> (path: String, text: String, file: TokenFile)? {
         let path = configuration.text("api.auth.tokens")
         guard !path.isEmpty else { return nil }
         guard let text = read(path, bytesMax: TokenFile.bytesMax) else {
@@ -26,7 +40,7 @@ enum AccessSettings {
             guard !file.isEmpty else {
                 throw TokenFile.Fault(reason: "there is no token in it")
             }
-            return file
+            return (path, text, file)
         } catch {
             throw StageFailure(
                 .refused, "the token file '\(path)': \(error.reason)",

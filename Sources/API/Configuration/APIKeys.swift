@@ -24,7 +24,8 @@ enum APIKeys {
     private static let access = [
         ConfigurationKey(
             "api.auth.tokens", .text, default: "",
-            "File of bearer tokens, hashed: a line 'NAME ROLE SHA256 [TENANT]' each, made by twin-api token."),
+            "File of bearer tokens, hashed: a line 'NAME ROLE SHA256 [TENANT]' each, made by twin-api token. "
+                + "Read again on change, within seconds."),
         ConfigurationKey("api.auth.oidc.issuer", .text, default: "", "Issuer whose JWTs are taken."),
         ConfigurationKey("api.auth.oidc.audience", .text, default: "", "Audience that they must name."),
         ConfigurationKey(
