@@ -80,6 +80,7 @@ enum OperationRoutes {
     ) {
         writer.beginObject()
         writer.member("stage", stage.stage.text)
+        writer.member("incarnation", stage.incarnation.map { Int(clamping: $0) })
         writer.member("lag", stage.lag.map { Int($0) })
         writer.member("watermark", watermark)
         writer.key("snapshot")

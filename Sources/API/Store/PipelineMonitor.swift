@@ -21,6 +21,8 @@ struct PipelineStatus: Sendable {
     /// One stage.
     struct Stage: Sendable {
         var stage: StageName
+        /// The highest incarnation that has committed; nil if none has, or it is not known.
+        var incarnation: UInt64?
         var partitions: [Partition] = []
         /// Wall clock of its newest durable snapshot, milliseconds.
         var snapshotMilliseconds: Int64?
@@ -49,6 +51,8 @@ protocol PipelineMonitor: Sendable {
 final class KafkaPipelineMonitor: PipelineMonitor {
     private static let intervalMilliseconds: Int64 = 5_000
     private static let requestMilliseconds = 4_000
+    /// Incarnations that are asked for, at most.
+    private static let incarnationsMax: UInt64 = 64
 
     private let configuration: ProgramConfiguration
     private let reader: ViewReader
@@ -97,7 +101,10 @@ final class KafkaPipelineMonitor: PipelineMonitor {
                 }
                 told = error.reason
                 known.withLock { status in
-                    for index in status.stages.indices { status.stages[index].partitions = [] }
+                    for index in status.stages.indices {
+                        status.stages[index].partitions = []
+                        status.stages[index].incarnation = nil
+                    }
                 }
                 sleepMilliseconds(Self.intervalMilliseconds) { self.mustStop }
             }
@@ -106,24 +113,49 @@ final class KafkaPipelineMonitor: PipelineMonitor {
 
     private func look(_ admin: borrowing Admin, _ snapshots: [Int64?]) throws(KafkaError) {
         var stages: [PipelineStatus.Stage] = []
-        for stage in StageName.allCases {
-            var found = PipelineStatus.Stage(stage: stage)
-            let group = configuration.naming.group(stage, incarnation: configuration.incarnation)
-            for topic in Topology.inboxes(of: stage) {
-                let name = configuration.naming.topic(topic)
-                let places = (0..<configuration.layout[topic]).map { KafkaPartition(name, $0) }
-                for lag in try admin.lag(ofGroup: group, places, timeoutMilliseconds: Self.requestMilliseconds) {
-                    found.partitions.append(
-                        PipelineStatus.Partition(
-                            topic: topic, partition: lag.partition.partition, committed: lag.committed,
-                            end: lag.ends.high, lag: lag.lag))
-                }
-            }
-            stages.append(found)
-        }
+        for stage in StageName.allCases { stages.append(try look(admin, stage)) }
         for (index, made) in snapshots.enumerated() { stages[index].snapshotMilliseconds = made }
         let found = stages
         known.withLock { $0.stages = found }
+    }
+
+    /// The highest incarnation in use; nil if the first that is asked for is in none. One that nobody uses ends the
+    /// search, as `twinscale status` has it.
+    static func highestIncarnation(
+        from first: UInt64, isUsed: (UInt64) throws(KafkaError) -> Bool
+    ) throws(KafkaError) -> UInt64? {
+        var highest: UInt64?
+        var next = first
+        while next <= incarnationsMax, try isUsed(next) {
+            highest = next
+            next += 1
+        }
+        return highest
+    }
+
+    /// A stage as its highest incarnation that has committed has left it.
+    private func look(_ admin: borrowing Admin, _ stage: StageName) throws(KafkaError) -> PipelineStatus.Stage {
+        var inboxes: [(TopicName, Int32)] = []
+        for topic in Topology.inboxes(of: stage) {
+            inboxes += (0..<configuration.layout[topic]).map { (topic, $0) }
+        }
+        let places = inboxes.map { KafkaPartition(configuration.naming.topic($0.0), $0.1) }
+        func group(_ incarnation: UInt64) -> String { configuration.naming.group(stage, incarnation: incarnation) }
+        let known = self.known.withLock { status in status.stages.first { $0.stage == stage }?.incarnation }
+        let used = try Self.highestIncarnation(from: known ?? 1) { (incarnation) throws(KafkaError) in
+            let offsets = try admin.committedOffsets(
+                ofGroup: group(incarnation), places, timeoutMilliseconds: Self.requestMilliseconds)
+            return offsets.contains { $0 != nil }
+        }
+        let lags = try admin.lag(
+            ofGroup: group(used ?? configuration.incarnation), places, timeoutMilliseconds: Self.requestMilliseconds)
+        var result = PipelineStatus.Stage(stage: stage, incarnation: used)
+        result.partitions = zip(inboxes, lags).map { inbox, lag in
+            PipelineStatus.Partition(
+                topic: inbox.0, partition: lag.partition.partition, committed: lag.committed, end: lag.ends.high,
+                lag: lag.lag)
+        }
+        return result
     }
 }
 
