@@ -26,6 +26,7 @@ extension KafkaProperties {
         preset("client.id", "twinscale", "names us in the broker's logs and quotas"),
         preset("socket.keepalive.enable", "true", "a firewall that forgets the connection is noticed"),
         preset("socket.nagle.disable", "true", "a commit is one small request that somebody waits for"),
+        preset("socket.timeout.ms", "15000", "a broker that keeps its connections and never answers is noticed"),
         preset("reconnect.backoff.max.ms", "1000", "a restarted broker is found within a second, not ten"),
     ]
 

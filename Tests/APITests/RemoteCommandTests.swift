@@ -186,6 +186,18 @@ import Views
         #expect(throws: ToolError.self) { try url(["--server", "ftp://x"]) }
     }
 
+    @Test func anOrderWithoutAnAnswerMayStillTakeEffect() async throws {
+        let port = try SilentPort()
+        func fault(_ words: [String]) async throws -> ToolError? {
+            let command = try TwinscaleCommand.parseAsRoot(
+                words + ["--server", "http://127.0.0.1:\(port.number)", "--timeout", "1"])
+            let remote = try #require(command as? any RemoteCommand)
+            return await #expect(throws: ToolError.self) { try await remote.output() }
+        }
+        #expect(try await fault(["pause", "web"])?.reason.contains("may still take effect") == true)
+        #expect(try await fault(["twin", "list"])?.reason.contains("may still take effect") == false)
+    }
+
     @Test func namesAreEscapedInAddresses() {
         let target = Remote.target(["v1", "twins", "a/b ü"], [("q", "x&y"), ("none", nil)])
         #expect(target == "/v1/twins/a%2Fb%20%C3%BC?q=x%26y")

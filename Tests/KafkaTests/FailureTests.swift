@@ -146,6 +146,34 @@ struct FailureTests {
     }
 
     @Test(
+        "A broker that keeps its connections and never answers counts as gone after a bounded silence",
+        .timeLimit(.minutes(1)))
+    func brokerFrozen() async throws {
+        #expect(try KafkaProperties().resolved(for: .consumer)["socket.timeout.ms"] == "15000")
+        try await onThread {
+            let broker = try EmbeddedBroker()
+            try broker.createTopic("t", partitions: 1)
+            var properties = broker.properties
+            properties["socket.timeout.ms"] = "2000"
+            var consumer = try Consumer(properties: properties, groupID: "g", topics: ["t"])
+            var batch = RecordBatch(recordsMax: 10)
+            try consumer.assign([PartitionStart(KafkaPartition("t", 0), .beginning)])
+            for _ in 0..<10 { _ = try consumer.poll(into: &batch, timeoutMilliseconds: 100) }
+            let wasDown = consumer.isEveryBrokerDown
+            #expect(!wasDown)
+            try broker.setRoundTrip(milliseconds: 60_000)
+            let deadline = Deadline(milliseconds: 15_000)
+            while !consumer.isEveryBrokerDown, !deadline.hasPassed {
+                _ = try consumer.poll(into: &batch, timeoutMilliseconds: 50)
+            }
+            let isDown = consumer.isEveryBrokerDown
+            #expect(isDown)
+            _ = consumer.close(clearing: batch, deadline: Deadline(milliseconds: 1_000))
+            withExtendedLifetime(broker) {}
+        }
+    }
+
+    @Test(
         "Credentials that the other side does not take are an operator's matter, within the time-out",
         .timeLimit(.minutes(1)))
     func credentials() async throws {

@@ -78,7 +78,7 @@ struct Remote: Sendable {
         do {
             response = try await client.execute(request, timeout: .seconds(seconds))
             bytes = Array((try await response.body.collect(upTo: Self.answerBytesMax)).readableBytesView)
-        } catch { throw unreachable(error) }
+        } catch { throw unreachable(error, method) }
         let value = try? JSONValue(bytes)
         guard (200..<300).contains(response.status.code) else { throw refusal(Int(response.status.code), value) }
         guard let value = bytes.isEmpty ? .null : value else {
@@ -130,10 +130,14 @@ struct Remote: Sendable {
 
     // MARK: errors
 
-    private func unreachable(_ error: any Error) -> ToolError {
+    func unreachable(_ error: any Error, _ method: Method) -> ToolError {
         let failure = error as? HTTPClientError
         return switch error {
         case is NIOTooManyBytesError: ToolError("the answer is larger than \(Self.answerBytesMax) bytes")
+        case _ where method != .get && (failure == .deadlineExceeded || failure == .readTimeout):
+            ToolError(
+                "\(address.url) does not answer within \(seconds) s; what was sent may still take effect",
+                hint: "look whether it did before you send it again, or wait longer with --timeout")
         case _ where failure == .deadlineExceeded || failure == .readTimeout:
             ToolError("\(address.url) does not answer within \(seconds) s", hint: "wait longer with --timeout")
         case _ where error is NIOSSLError || error is NIOSSLExtraError || failure == .tlsHandshakeTimeout:

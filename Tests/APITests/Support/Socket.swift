@@ -39,6 +39,30 @@ final class Socket {
     }
 }
 
+/// A port of this machine that takes connections and never answers.
+final class SilentPort {
+    let number: Int
+    private let descriptor: Int32
+
+    init() throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = INADDR_LOOPBACK.bigEndian
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let descriptor = descriptor
+        let isBound = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, size) == 0 && listen(descriptor, 8) == 0 && getsockname(descriptor, $0, &size) == 0
+            }
+        }
+        number = Int(UInt16(bigEndian: address.sin_port))
+        guard isBound else { throw Socket.Failure(step: "bind") }
+    }
+
+    deinit { close(descriptor) }
+}
+
 /// Waits at most ten seconds until it holds; throws if it never does.
 func eventually(_ condition: () -> Bool) async throws {
     for _ in 0..<1_000 {
