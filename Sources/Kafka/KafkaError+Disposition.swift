@@ -13,6 +13,9 @@ extension KafkaError {
         case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR_INVALID_RECORD,
             RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE, RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
             return .deadLetter
+        case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+            // The log goes on elsewhere, as when retention has passed the reader: the rules of starting decide.
+            return .restoreAndReplay
         default:
             return .stopBroken
         }

@@ -207,7 +207,7 @@ struct FailureTests {
                 Issue.record("\(events)")
                 return
             }
-            #expect(error.disposition == .stopBroken)
+            #expect(error.disposition == .restoreAndReplay)
             #expect(error.name == "_AUTO_OFFSET_RESET")
             #expect(consumer.close(clearing: batch, deadline: Deadline(milliseconds: 5_000)) == .closed)
         }
