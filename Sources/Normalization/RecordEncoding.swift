@@ -80,9 +80,23 @@ enum EncodingChoice {
             switch value[index] {
             case 0x20, 0x09, 0x0a, 0x0d: index += 1
             case UInt8(ascii: "{"), UInt8(ascii: "["): return .encoding(.json)
-            default: return .refused("encoding is not recognised: neither json nor protobuf of opentelemetry")
+            default:
+                return .refused(
+                    isJSON(value)
+                        ? "a json value that is no object or array"
+                        : "encoding is not recognised: neither json nor protobuf of opentelemetry")
             }
         }
         return .refused("record is empty")
+    }
+
+    /// Whether a record is one JSON value, of any kind.
+    private static func isJSON(_ value: UnsafeRawBufferPointer) -> Bool {
+        var reader = JSONReader(value)
+        do throws(JSONError) {
+            try reader.skipValue()
+            try reader.expectEnd()
+            return true
+        } catch { return false }
     }
 }

@@ -57,6 +57,35 @@ import Yams
         #expect(described == served)
     }
 
+    /// Names in the query of each operation, by the document.
+    private static func queries() throws -> [String: [String]] {
+        let text = try String(contentsOf: TestServer.documentURL, encoding: .utf8)
+        let document = try #require(try Yams.load(yaml: text) as? [String: Any])
+        let paths = try #require(document["paths"] as? [String: [String: [String: Any]]])
+        let components = try #require(document["components"] as? [String: Any])
+        let shared = try #require(components["parameters"] as? [String: [String: Any]])
+        var queries: [String: [String]] = [:]
+        for (path, operations) in paths {
+            for (method, operation) in operations {
+                let parameters = try (operation["parameters"] as? [[String: Any]] ?? []).map { parameter in
+                    guard let reference = parameter["$ref"] as? String else { return parameter }
+                    return try #require(shared[reference.split(separator: "/").last.map(String.init) ?? ""])
+                }
+                queries["\(method.uppercased()) \(path)"] =
+                    parameters.filter { $0["in"] as? String == "query" }.compactMap { $0["name"] as? String }.sorted()
+            }
+        }
+        return queries
+    }
+
+    @Test func theDocumentNamesExactlyWhatQueriesMaySay() throws {
+        let described = try Self.queries()
+        for route in Routes.all(APISettings()) {
+            let operation = "\(route.method.rawValue) \(route.template)"
+            #expect(described[operation] == route.queryNames.sorted(), "\(operation)")
+        }
+    }
+
     @Test func aRefusalIsInTheAuditLogAndReadingIsNot() async throws {
         let server = try TestServer.guarded()
         try await server.test { (ask) async throws in

@@ -292,6 +292,12 @@ import Views
             #expect(try await ask(.get, "/v1/../../etc/passwd").status == 404)
             #expect(try await ask(.get, "/v1/twins/%00").status == 400)
             #expect(try await ask(.get, "/v1/twins?limit=0").status == 400)
+            let unknown = try await ask(.get, "/v1/twins?limti=5")
+            #expect(unknown.status == 400 && unknown.text.contains("limti") && unknown.text.contains("limit"))
+            let twice = try await ask(.get, "/v1/twins?limit=1&limit=2")
+            #expect(twice.status == 400 && twice.text.contains("'limit' stands twice"))
+            #expect(try await ask(.get, "/v1/twins?tag=a:b&tag=c:d").status == 200)
+            #expect(try await ask(.get, "/health?x=1").status == 400)
         }
     }
 

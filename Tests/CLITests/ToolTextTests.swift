@@ -133,6 +133,15 @@ struct ToolTextTests {
         }
     }
 
+    @Test("What shows as nothing, or turns the line around, is shown as its number")
+    func invisible() {
+        #expect(
+            printable("we\u{200b}b\u{200d}\u{ad}\u{feff}\u{e0041}")
+                == "we\\u{200b}b\\u{200d}\\u{ad}\\u{feff}\\u{e0041}")
+        #expect(printable("a\u{202e}b\u{2066}c\u{2028}d\u{85}") == "a\\u{202e}b\\u{2066}c\\u{2028}d\\u{85}")
+        #expect(printable("Zürich 東京 ℃ 🚀") == "Zürich 東京 ℃ 🚀")
+    }
+
     @Test("A dead letter shows its raw value as text")
     func letter() {
         let json = """

@@ -11,6 +11,7 @@ struct DeadLetterTests {
         "Each reason is named",
         arguments: [
             ("", "record is empty"), ("  \n", "record is empty"), ("garbage", "encoding is not recognised"),
+            ("null", "a json value that is no object or array"), (" 123 ", "a json value that is no object or array"),
             ("{\"resource\":", "unexpected end of json"), ("{}", "missing field"), ("[1]", "element is not an object"),
             ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":NaN,\"ts\":1}", "at byte"),
             ("{\"resource\":\"a\",\"metric\":\"x\",\"value\":\"1\",\"ts\":1795521600}", "value is not a finite number"),

@@ -65,6 +65,23 @@ struct Query: Sendable {
         self.items = items
     }
 
+    /// Parameters that may stand more than once.
+    private static let repeatable = ["tag"]
+
+    /// Throws for a parameter that is not among `names`, or stands twice: a slip must not be taken for an answer.
+    func check(names: [String]) throws(Problem) {
+        for (index, item) in items.enumerated() {
+            // Whatever stands there may be anything; it is shown as text, cut short.
+            let shown = String(item.name.prefix(64))
+            guard names.contains(item.name) else {
+                let known = names.isEmpty ? "none" : names.joined(separator: ", ")
+                throw .invalid("the query knows no '\(shown)'; it takes \(known)")
+            }
+            guard Self.repeatable.contains(item.name) || !items[..<index].contains(where: { $0.name == item.name })
+            else { throw .invalid("'\(shown)' stands twice in the query") }
+        }
+    }
+
     /// A name of 1 to 256 bytes without control characters.
     static func checkedName(_ value: String, _ place: String) throws(Problem) -> String {
         guard (1...nameBytesMax).contains(value.utf8.count) else {

@@ -87,6 +87,7 @@ package struct Responder: HTTPResponder {
         case .route(let route, let parameters):
             let principal = try await authorise(route, request, &entry)
             let query = try Query(request.uri.query)
+            try query.check(names: route.queryNames)
             let body = try await read(request, upTo: route.bodyBytesMax)
             return try await route.answer(
                 Call(

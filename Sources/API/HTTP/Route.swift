@@ -10,6 +10,8 @@ struct Route: Sendable {
     let bodyBytesMax: Int
     /// Those who are bound to a tenant may ask, as it tells of twins in sight only.
     private(set) var isForTenants = false
+    /// What its query may say; all else is refused.
+    private(set) var queryNames: [String] = []
     private let handler: Handler
     private let parts: [Part]
 
@@ -54,6 +56,13 @@ struct Route: Sendable {
         parts = template.split(separator: "/").map { part in
             part.hasPrefix("{") ? .parameter(String(part.dropFirst().dropLast())) : .word(String(part))
         }
+    }
+
+    /// The same, with these names in its query.
+    func asking(_ names: String...) -> Route {
+        var route = self
+        route.queryNames = names
+        return route
     }
 
     /// The same, open to those who are bound to a tenant.

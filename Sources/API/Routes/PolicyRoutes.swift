@@ -40,7 +40,7 @@ enum PolicyRoutes {
         let name = try call.parameter("name")
         let versions = services.store.orders.withLock { $0.versions(of: name) }
         guard !versions.isEmpty else { throw .notFound("policy '\(name)'") }
-        return .page(versions.reversed().map(json), next: nil)
+        return .page(versions.reversed().prefix(try call.query.limit()).map(json), next: nil)
     }
 
     /// The body as a policy of the path's name.

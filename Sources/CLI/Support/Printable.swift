@@ -1,13 +1,15 @@
 import Messages
 
-/// Text that is safe on a terminal, from bytes of anybody: broken UTF-8 becomes U+FFFD; controls, escape sequences and
-/// what turns the direction of writing become `\u{…}`; line ends become a blank.
+/// Text that is safe on a terminal, from bytes of anybody: broken UTF-8 becomes U+FFFD; controls, escape sequences,
+/// what turns the direction of writing and what shows as nothing become `\u{…}`; line ends become a blank.
 func printable(_ bytes: UnsafeRawBufferPointer, bytesMax: Int = 2_000) -> String {
     var text = ""
     for scalar in String(decoding: bytes.prefix(bytesMax), as: UTF8.self).unicodeScalars {
         switch scalar.value {
         case 0x09, 0x0a, 0x0d: text.unicodeScalars.append(" ")
-        case 0..<0x20, 0x7f..<0xa0, 0x200e...0x200f, 0x2028...0x202e, 0x2066...0x2069, 0xfeff:
+        case 0..<0x20, 0x7f..<0xa0, 0x2028...0x202e:
+            text += "\\u{\(String(scalar.value, radix: 16))}"
+        case _ where scalar.properties.isDefaultIgnorableCodePoint:
             text += "\\u{\(String(scalar.value, radix: 16))}"
         default: text.unicodeScalars.append(scalar)
         }
