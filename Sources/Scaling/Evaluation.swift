@@ -267,7 +267,7 @@ extension Evaluation {
         let proposal = desired
         let interval = terms.decisionInterval &* 2
         heldMilliseconds = terms.stabilisationDown
-        if heldMilliseconds > 0 {
+        if !terms.statesStabilisation {
             heldMilliseconds = max(heldMilliseconds, min(3 &* elapsed, Self.sparseWindowMax))
         }
         let largest = cell.down.extreme(

@@ -73,6 +73,8 @@ package struct PolicyTerms: BitwiseCopyable, Sendable {
     /// Milliseconds of the windows.
     package var stabilisationUp: Int64 = 0
     package var stabilisationDown: Int64 = 300_000
+    /// The policy says them itself: then they hold as they stand, however far apart samples are.
+    package var statesStabilisation = false
     package var cooldownUp: Int64 = 0
     package var cooldownDown: Int64 = 0
     /// Milliseconds after which an action without an answer is given up.

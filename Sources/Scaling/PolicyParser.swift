@@ -43,6 +43,7 @@ private struct Draft {
         case "stabilisation":
             (policy.terms.stabilisationUp, policy.terms.stabilisationDown) = try readWindows(
                 from: &parser, up: policy.terms.stabilisationUp, down: policy.terms.stabilisationDown)
+            policy.terms.statesStabilisation = true
         case "cooldown":
             (policy.terms.cooldownUp, policy.terms.cooldownDown) = try readWindows(
                 from: &parser, up: policy.terms.cooldownUp, down: policy.terms.cooldownDown)

@@ -4,7 +4,8 @@ import TwinCore
 
 extension ScalingStage {
     /// What an actuator reports of the action in flight or the one before: moves it on, and says how many units are
-    /// ready. Of any other, or with a time far ahead, it says nothing.
+    /// ready. Of any other, or with a time far ahead, it says nothing; but where nobody has said how many units are
+    /// ready, and nothing was ever ordered, any report is a beginning.
     mutating func receiveOutcome(_ entry: Entry, into out: Emitter) {
         guard entry.resource != 0, let slot = index.find(entry.resource, 0) else { return }
         guard let status = OutcomeCode(raw: entry.code).status, let named = actionNamed(in: entry.text) else {
@@ -19,7 +20,8 @@ extension ScalingStage {
         let isFormer =
             action.formerOffset >= 0 && named.elementsEqual(actionID(action.former, of: entry.resource, out).utf8)
         let now = max(reached, cell.pointee.evaluatedAt, cell.pointee.view.time)
-        guard isPresent || isFormer else {
+        let isBeginning = cell.pointee.ready < 0 && !action.isInFlight && action.formerOffset < 0
+        guard isPresent || isFormer || isBeginning else {
             return refuse(entry, named, slot, "the action is neither in flight nor the last one", into: out)
         }
         guard time <= now &+ ResourceCell.aheadMilliseconds else {

@@ -78,7 +78,7 @@ import Views
             defer { prometheus.end() }
             var found: [String: Double] = [:]
             let questions = ["up", "twinscale_twins", "scrape_samples_scraped", "twinscale_twin_ready_units"]
-            for _ in 0..<300 where found.count < questions.count {
+            for _ in 0..<300 where found.count < questions.count || found["up"] != 1 {
                 try await Task.sleep(for: .milliseconds(100))
                 guard let address = prometheus.address else { continue }
                 for question in questions { found[question] = await Self.ask(address, question) }

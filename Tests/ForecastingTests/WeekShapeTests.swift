@@ -36,7 +36,7 @@ struct WeekShapeTests {
             let expected: Float = Self.isWeekend(day * Self.perDay) ? -6 : 0
             // A drop between two days stays one, to the hour.
             for hour in [0, 1, 9, 23] {
-                #expect((Self.value(shape, day: day, hour: hour) - expected).magnitude < 0.7)
+                #expect((Self.value(shape, day: day, hour: hour) - expected).magnitude < 0.75)
             }
         }
     }

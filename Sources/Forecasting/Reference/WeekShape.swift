@@ -1,6 +1,6 @@
 /// How much each part of the week differs from the same time of the other days: what comes back every week is no news.
 ///
-/// The week has up to 12 bins a day. The distance of a bin is its mean value less the median of the same time on the
+/// The week has up to 8 bins a day. The distance of a bin is its mean value less the median of the same time on the
 /// seven days around it, three before and three after, so it is known three days later. A level that moves for good
 /// has no part in it, as a day lies on the side of the change on which the median does; nor has a trend. Expected is
 /// the median of what was expected, of the last distance and of the new one: two weeks in a row must agree before
@@ -10,7 +10,7 @@
 /// miss each other by. Within a bin it goes straight, with the smaller of the slopes to the bins around it (B. van
 /// Leer, "Towards the ultimate conservative difference scheme", 1979), so a drop between two bins remains one.
 struct WeekShape: BitwiseCopyable {
-    private static let binsMax = 84
+    private static let binsMax = 56
     private static let weekMilliseconds: Int64 = 604_800_000
     private static let days = 7
     /// A distance that was never measured; no number is packed so.
@@ -26,10 +26,10 @@ struct WeekShape: BitwiseCopyable {
     private static let knownMin = 5
 
     /// By bin: the mean value of the last visit, NaN if there was none.
-    private var means: [84 of Float] = InlineArray(repeating: .nan)
+    private var means: [56 of Float] = InlineArray(repeating: .nan)
     /// By bin: the distance of the last visit that is measured, and the expected one.
-    private var before: [84 of UInt16] = InlineArray(repeating: unknown)
-    private var known: [84 of UInt16] = InlineArray(repeating: 0)
+    private var before: [56 of UInt16] = InlineArray(repeating: unknown)
+    private var known: [56 of UInt16] = InlineArray(repeating: 0)
     /// Sum and count in the bin that is open.
     private var sum: Float = 0
     private var samples: Float = 0
@@ -56,7 +56,7 @@ struct WeekShape: BitwiseCopyable {
     /// Starts empty, in bins that are no shorter than a step.
     mutating func start(step: UInt32) {
         self = WeekShape()
-        binCount = UInt32(Self.days) &* UInt32(min(86_400_000 / Int64(max(step, 1)), 12))
+        binCount = UInt32(Self.days) &* UInt32(min(86_400_000 / Int64(max(step, 1)), 8))
     }
 
     /// What is expected of a moment, beyond what is usual at the time of day.
