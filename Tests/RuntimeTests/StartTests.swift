@@ -45,16 +45,6 @@ struct StartTests {
         #expect(service.board.unreadiness != nil)
     }
 
-    @Test("An unknown librdkafka property is named", .timeLimit(.minutes(1)))
-    func unknownProperty() async throws {
-        let configuration = try RuntimeConfiguration(stage: .twinUpdater, arguments: ["--kafka", "sasl.pasword=x"])
-        let failure = await #expect(throws: StageFailure.self) {
-            try await StageService(echo(), configuration, log: quietLog()).run()
-        }
-        #expect(failure?.kind == .refused)
-        #expect(failure?.reason.contains("sasl.pasword") == true)
-    }
-
     @Test("A stop that comes while no broker answers ends at once", .timeLimit(.minutes(1)))
     func stopWhileWaiting() async throws {
         let configuration = try RuntimeConfiguration(
