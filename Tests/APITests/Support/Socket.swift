@@ -5,6 +5,8 @@ final class Socket {
     struct Failure: Error { let step: String }
 
     private let descriptor: Int32
+    /// What has come so far.
+    private(set) var received = ""
 
     init(port: Int) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -33,7 +35,10 @@ final class Socket {
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while true {
             let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
-            if count > 0 { continue }
+            if count > 0 {
+                received += String(decoding: buffer[..<count], as: UTF8.self)
+                continue
+            }
             return count == 0 || (errno != EAGAIN && errno != EINTR)
         }
     }
