@@ -52,8 +52,6 @@ struct Evaluation: BitwiseCopyable {
     var now: Int64
     /// Milliseconds since the evaluation before; 0 if there was none.
     var elapsed: Int64 = 0
-    /// How far back proposals hold a number up, milliseconds.
-    private(set) var heldMilliseconds: Int64 = 0
     /// Units ready, and what counts as the present number: the target of an action in flight, else the ready units.
     var ready: Int32 = 1
     var base: Int32 = 1
@@ -262,20 +260,22 @@ extension Evaluation {
     /// Rolling extremes of past proposals, as the Kubernetes autoscaler has them: down only to the largest number that
     /// was proposed within the window, up only to the smallest. A window without proposals begins with the present
     /// number, so that the first look at a resource, or the first after a silence, is no evidence of a whole window.
-    /// Where looks are far apart the way down takes three: one alone would be a window, and noise its own proof.
     private mutating func stabilise(_ cell: inout ResourceCell, _ terms: PolicyTerms) {
         let proposal = desired
         let interval = terms.decisionInterval &* 2
-        heldMilliseconds = terms.stabilisationDown
-        if !terms.statesStabilisation {
-            heldMilliseconds = max(heldMilliseconds, min(3 &* elapsed, Self.sparseWindowMax))
-        }
         let largest = cell.down.extreme(
-            with: proposal, after: base, at: now, windowMilliseconds: heldMilliseconds, interval: interval)
+            with: proposal, after: base, at: now, windowMilliseconds: heldMilliseconds(terms), interval: interval)
         let smallest = cell.up.extreme(
             with: proposal, after: base, at: now, windowMilliseconds: terms.stabilisationUp, interval: interval)
         if proposal > base { apply(.stabilisationUp, max(smallest, base)) }
         if proposal < base { apply(.stabilisationDown, min(largest, base)) }
+    }
+
+    /// How far back proposals hold a number up, milliseconds. Where looks are far apart it takes three of them, unless
+    /// the policy says otherwise: one alone would be a window, and noise its own proof.
+    func heldMilliseconds(_ terms: PolicyTerms) -> Int64 {
+        terms.statesStabilisation
+            ? terms.stabilisationDown : max(terms.stabilisationDown, min(3 &* elapsed, Self.sparseWindowMax))
     }
 
     /// However far apart looks are, milliseconds.

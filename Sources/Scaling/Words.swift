@@ -187,7 +187,7 @@ struct Account {
         case .stabilisationUp:
             return "not above \(after), the least proposed within the last \(window(terms.stabilisationUp))"
         case .stabilisationDown:
-            return "not below \(after), the most proposed within the last \(window(evaluation.heldMilliseconds))"
+            return "not below \(after), the most proposed within the last \(window(evaluation.heldMilliseconds(terms)))"
         case .stepUp, .stepDown: return "one step to \(after)"
         case .cooldownUp: return "\(after) until the last action is \(window(terms.cooldownUp)) old (cool-down)"
         case .cooldownDown: return "\(after) until the last action is \(window(terms.cooldownDown)) old (cool-down)"
@@ -222,7 +222,8 @@ struct Account {
         let what = evaluation.usesForecast ? "the \(quantileName) of \(metric)" : metric
         let up = "up when \(what) exceeds \(short(evaluation.perReplica * count))"
         guard evaluation.desired > terms.minimum else { return up }
-        let wait = terms.stabilisationDown > 0 ? " for \(window(terms.stabilisationDown))" : ""
+        let held = evaluation.heldMilliseconds(terms)
+        let wait = held > 0 ? " for \(window(held))" : ""
         return up + ", down when it falls below \(short(evaluation.perReplica * (count - 1)))\(wait)"
     }
 }

@@ -120,7 +120,7 @@ final class KafkaPipelineMonitor: PipelineMonitor {
     }
 
     /// The highest incarnation in use; nil if the first that is asked for is in none. One that nobody uses ends the
-    /// search, as `twinscale status` has it.
+    /// search.
     static func highestIncarnation(
         from first: UInt64, isUsed: (UInt64) throws(KafkaError) -> Bool
     ) throws(KafkaError) -> UInt64? {
