@@ -53,7 +53,7 @@ extension TwinStage {
         cell.pointee.level = Float(value)
         let step = Int64(cell.pointee.model.status.stepMilliseconds)
         cell.pointee.history.append(Float(value), at: time, opens: opens, step: step)
-        if opens && cell.pointee.model.status.steps % Self.seekSteps == 0 { seekCycle(cell) }
+        if opens { seekCycle(slot, cell) }
         cell.pointee.quality = DataQuality.fresh.rawValue
         dues[slot] = cell.due
         emitForecast(slot, isMeasured: true, into: out)
@@ -62,15 +62,23 @@ extension TwinStage {
 
     /// Steps between looks for a cycle, and looks at the steps of late for one at the hours.
     private static let seekSteps: UInt32 = 32
+    private static let seekTurns: UInt32 = 8
     private static let hourLooks: UInt32 = 8
     private static let hourMilliseconds: Int64 = 3_600_000
 
+    /// Looks for a cycle every so many steps. A fleet begins at once, so series take turns.
+    @inline(__always)
+    private mutating func seekCycle(_ slot: Int, _ cell: UnsafeMutablePointer<SeriesCell>) {
+        let turn = cell.pointee.model.status.steps &+ UInt32(truncatingIfNeeded: slot) % Self.seekTurns
+        if turn % Self.seekSteps == 0 { seekCycle(cell, amongHours: turn % (Self.seekSteps * Self.hourLooks) == 0) }
+    }
+
     /// Looks for a cycle among the last steps, and now and then among the last hours; that of the day is no news.
     @inline(never)
-    private mutating func seekCycle(_ cell: UnsafeMutablePointer<SeriesCell>) {
+    private mutating func seekCycle(_ cell: UnsafeMutablePointer<SeriesCell>, amongHours: Bool) {
         let known = cell.pointee.history.steps(since: 0, into: steps)
         cell.pointee.model.seekCycle(in: UnsafeBufferPointer(start: steps, count: known))
-        guard cell.pointee.model.status.steps % (Self.seekSteps * Self.hourLooks) == 0 else { return }
+        guard amongHours else { return }
         let hours = cell.pointee.history.hours(into: steps)
         let period = PeriodFinder.period(of: UnsafeBufferPointer(start: steps, count: hours))
         guard period > 0, 24 % period != 0 else { return }

@@ -23,8 +23,10 @@ extension TwinStage {
         cell.pointee.saidQuality = cell.pointee.quality
         cell.pointee.saidDistrusted = distrusted
         let written = resources.write(owner)
+        // A fleet begins at once: what is restated now and then is so at each twin's own time.
+        let ahead = written.pointee.isSummarised == 0 ? Int64(owner) &* 2_654_435_761 % interval : 0
         written.pointee.isSummarised = 1
-        written.pointee.summaryTime = max(time, written.pointee.summaryTime)
+        written.pointee.summaryTime = max(time &- ahead, written.pointee.summaryTime)
         count.summaries &+= 1
         let name = written.pointee.name
         out.record(to: .twins, partition: summaryPartition(of: name), key: name) { writer, sequence in
