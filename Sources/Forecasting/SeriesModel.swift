@@ -27,7 +27,7 @@ package struct SeriesModel: Forecaster {
     private static let probationSteps: UInt32 = 30
     private static let goodStepsNeeded: UInt32 = 12
     /// A challenger is tried every so many steps, and so many in all.
-    private static let trialEvery: UInt32 = 8
+    private static let trialEvery: UInt32 = 2
     private static let trialSteps: UInt32 = 48
 
     package init() {}
@@ -283,6 +283,7 @@ extension SeriesModel {
         let local = shared.pointee.clock.local(front.lastMilliseconds)
         reference.refit(history, last: local, settleSteps: settleSteps)
         changedStep = front.step &- min(front.step, UInt32(max(history.count, 1) &- 1))
+        ridge.forget(before: changedStep)
         trialEnd = front.step &+ Self.trialSteps
         tryChallenger()
         foresee(shared, local: local, observes: false)
@@ -299,7 +300,7 @@ extension SeriesModel {
             front, since: changedStep, isUsualKnown: front.isUsualKnown, anchorCount: Int(anchorCount),
             anchorSteps: anchorSteps)
         guard let challenger else { return }
-        front.adopt(challenger.levels, count: challenger.count)
+        front.adopt(challenger)
         trialEnd = 0
     }
 

@@ -38,7 +38,7 @@ struct SeriesFront: BitwiseCopyable {
     /// Number of the present step; gaps count.
     private(set) var step: UInt32 = 0
     private(set) var steps: UInt32 = 0
-    /// Steps since the start or the last retraining.
+    /// Steps since the start.
     private(set) var age: UInt32 = 0
     /// Steps from the one before to the present one.
     private var elapsed: UInt32 = 1
@@ -290,13 +290,11 @@ extension SeriesFront {
         m.inputs[MomentInput.seasonalChange] = m.anchorCount > 1 ? m.seasonal[1] : 0
     }
 
-    /// Goes on with levels that know only the steps since a change. What is usual in a day or a week stays.
-    /// - Parameter count: steps that they rest on.
-    mutating func adopt(_ levels: Levels, count: UInt32) {
+    /// Goes on with levels that know only the steps since a change. What is usual in a day or a week stays, and so does
+    /// the size of the errors.
+    mutating func adopt(_ levels: Levels) {
         self.levels = levels
         self.levels.median = levels.normal
-        slowScale = max(fastScale, slowScale / 64)
-        age = max(min(count, 1_000), 1)
     }
 
     /// A cycle of this period was found in the data. It takes the place of one that is not believed.

@@ -1,17 +1,21 @@
 // MARK: Champion and challenger
 
 extension RidgeMember {
-    /// Errors that a trial needs, and by how much the challenger must be better.
+    /// Errors that a trial needs, and by how much the challenger must be better; less of both where its level lies far
+    /// from the champion's, in mean errors of one step.
     private static let errorsMin = 24
     private static let margin: Float = 0.7
+    private static let errorsMinFar = 6
+    private static let marginFar: Float = 0.9
+    private static let far: Float = 3
     private static let stepsMax: UInt32 = 62
 
     /// Lets levels that know only the steps since a change forecast these steps, beside what the front's own levels
     /// read at the time: both through the same weights, at every horizon, each error in the horizon's usual error.
-    /// - Returns: the levels, and the steps that they rest on, if they were better; else nil.
+    /// - Returns: the levels, if they were better; else nil.
     mutating func challenger(
         _ front: SeriesFront, since first: UInt32, isUsualKnown: Bool, anchorCount: Int, anchorSteps: [6 of UInt32]
-    ) -> (levels: Levels, count: UInt32)? {
+    ) -> Levels? {
         let now = front.step
         guard ring.stride == 1, now > first else { return nil }
         let count = min(now &- first &+ 1, Self.stepsMax)
@@ -36,8 +40,12 @@ extension RidgeMember {
                 compare(anchor, old, new, later: later, change: change, &losses)
             }
         }
-        guard losses.count >= Self.errorsMin, losses.challenger < Self.margin * losses.champion else { return nil }
-        return (levels, count)
+        let isFar = (levels.normal - front.levels.normal).magnitude > Self.far * front.unit * stepSpread()
+        let margin = isFar ? Self.marginFar : Self.margin
+        guard losses.count >= (isFar ? Self.errorsMinFar : Self.errorsMin),
+            losses.challenger < margin * losses.champion
+        else { return nil }
+        return levels
     }
 
     /// Summed errors.

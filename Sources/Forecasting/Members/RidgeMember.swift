@@ -37,6 +37,9 @@ struct RidgeMember: Member {
         return steps <= 1 ? first : first * Float(steps).squareRoot()
     }
 
+    /// What was read before a change says nothing of what came after it.
+    mutating func forget(before step: UInt32) { ring.forget(before: step) }
+
     mutating func scale(by factor: Float) {
         ring.scale(by: factor)
         trend.scale(by: factor)
