@@ -308,12 +308,17 @@ package final class Worker<World: WorkerWorld> {
     /// Receivers refuse all that an incarnation says once a higher one has spoken. Where this cannot be asked, they
     /// raise an alarm instead.
     private func stopIfReplaced(_ partition: TopicPartition, _ id: TaskID) throws(WorldError) {
-        let next = factory.incarnation + 1
-        guard let offset = try? world.committed(partition, incarnation: next) else { return }
+        var newest: (incarnation: UInt64, offset: Int64)?
+        _ = try? Incarnations.inUse(from: factory.incarnation + 1) { (incarnation) throws(WorldError) in
+            let offset = try world.committed(partition, incarnation: incarnation)
+            if let offset { newest = (incarnation, offset) }
+            return offset
+        }
+        guard let newest else { return }
         throw WorldError(
             .stopFenced,
-            "\(id): incarnation \(next) has committed offset \(offset), and receivers refuse incarnation "
-                + "\(factory.incarnation) since; start with --incarnation \(next)")
+            "\(id): incarnation \(newest.incarnation) has committed offset \(newest.offset), and receivers refuse "
+                + "incarnation \(factory.incarnation) since; start with --incarnation \(newest.incarnation)")
     }
 
     private func newestSnapshot(_ id: TaskID) throws(WorldError) -> SnapshotReader? {

@@ -100,17 +100,6 @@ import Views
         second.stop()
     }
 
-    @Test func theHighestIncarnationInUseIsTheOneThatCounts() throws {
-        func highest(from first: UInt64, of used: ClosedRange<UInt64>) throws -> UInt64? {
-            try KafkaPipelineMonitor.highestIncarnation(from: first) { used.contains($0) }
-        }
-        #expect(try highest(from: 1, of: 1...1) == 1)
-        #expect(try highest(from: 1, of: 1...3) == 3)
-        #expect(try highest(from: 2, of: 1...3) == 3)
-        #expect(try highest(from: 4, of: 1...3) == nil)
-        #expect(try highest(from: 1, of: 1...1_000) == 64)
-    }
-
     @Test func aBrokerThatGoesAwayIsSaidAndComesBackWithoutLoss() async throws {
         let broker = try Self.broker()
         let configuration = try Self.configuration(broker)

@@ -91,6 +91,19 @@ struct TakeOverTests {
         #expect(try listen([1: 20, 2: 25], start: 5, rebuilds: true)?.firstSpoken == 25)
     }
 
+    @Test("The first stops where a higher one has committed, also where a number was left out", arguments: [2, 3])
+    func replaced(by higher: UInt64) throws {
+        let factory = TaskFactory(stage: .twinUpdater, incarnation: 1, fingerprint: 1) { task, _ in Listener(task) }
+        let world = try TwoGroups(commits: [1: 20, higher: 5], start: 0)
+        let worker = Worker(settings: LoopSettings(), factory: factory, world: world)
+        for _ in 0..<100 { _ = worker.step() }
+        guard case .fenced(let reason) = worker.stopReason else {
+            Issue.record("it goes on")
+            return
+        }
+        #expect(reason.contains("--incarnation \(higher)"))
+    }
+
     @Test("One that has folded all goes on from its own commit: what the first committed later was refused")
     func folded() throws {
         #expect(try listen([1: 20], rebuilds: false)?.firstSpoken == 20)

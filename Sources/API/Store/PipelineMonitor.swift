@@ -51,8 +51,6 @@ protocol PipelineMonitor: Sendable {
 final class KafkaPipelineMonitor: PipelineMonitor {
     private static let intervalMilliseconds: Int64 = 5_000
     private static let requestMilliseconds = 4_000
-    /// Incarnations that are asked for, at most.
-    private static let incarnationsMax: UInt64 = 64
 
     private let configuration: ProgramConfiguration
     private let reader: ViewReader
@@ -119,20 +117,6 @@ final class KafkaPipelineMonitor: PipelineMonitor {
         known.withLock { $0.stages = found }
     }
 
-    /// The highest incarnation in use; nil if the first that is asked for is in none. One that nobody uses ends the
-    /// search.
-    static func highestIncarnation(
-        from first: UInt64, isUsed: (UInt64) throws(KafkaError) -> Bool
-    ) throws(KafkaError) -> UInt64? {
-        var highest: UInt64?
-        var next = first
-        while next <= incarnationsMax, try isUsed(next) {
-            highest = next
-            next += 1
-        }
-        return highest
-    }
-
     /// A stage as its highest incarnation that has committed has left it.
     private func look(_ admin: borrowing Admin, _ stage: StageName) throws(KafkaError) -> PipelineStatus.Stage {
         var inboxes: [(TopicName, Int32)] = []
@@ -140,15 +124,14 @@ final class KafkaPipelineMonitor: PipelineMonitor {
             inboxes += (0..<configuration.layout[topic]).map { (topic, $0) }
         }
         let places = inboxes.map { KafkaPartition(configuration.naming.topic($0.0), $0.1) }
-        func group(_ incarnation: UInt64) -> String { configuration.naming.group(stage, incarnation: incarnation) }
         let known = self.known.withLock { status in status.stages.first { $0.stage == stage }?.incarnation }
-        let used = try Self.highestIncarnation(from: known ?? 1) { (incarnation) throws(KafkaError) in
-            let offsets = try admin.committedOffsets(
-                ofGroup: group(incarnation), places, timeoutMilliseconds: Self.requestMilliseconds)
-            return offsets.contains { $0 != nil }
-        }
+        let used = try admin.committedIncarnations(
+            of: stage, configuration.naming, from: known ?? 1, named: configuration.incarnation, in: places,
+            timeoutMilliseconds: Self.requestMilliseconds
+        ).last?.incarnation
         let lags = try admin.lag(
-            ofGroup: group(used ?? configuration.incarnation), places, timeoutMilliseconds: Self.requestMilliseconds)
+            ofGroup: configuration.naming.group(stage, incarnation: used ?? configuration.incarnation), places,
+            timeoutMilliseconds: Self.requestMilliseconds)
         var result = PipelineStatus.Stage(stage: stage, incarnation: used)
         result.partitions = zip(inboxes, lags).map { inbox, lag in
             PipelineStatus.Partition(

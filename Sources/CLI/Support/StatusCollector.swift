@@ -11,8 +11,6 @@ struct StatusCollector {
     private static let timeoutMilliseconds = 10_000
     /// Records at the end of each partition in which watermarks are looked for.
     private static let watermarkRecordsMax: Int64 = 200
-    /// Incarnations that are tried when none is named.
-    private static let incarnationsMax: UInt64 = 64
 
     private let options: StatusCommand
     private let naming: TopicNaming
@@ -72,7 +70,9 @@ struct StatusCollector {
     private func offsets(
         _ admin: borrowing Admin, _ stage: StageName, _ partitions: [(TaskID, KafkaPartition)]
     ) throws -> [TaskOutlook] {
-        let found = try committed(admin, stage, partitions.map(\.1))
+        let found = try admin.committedIncarnations(
+            of: stage, naming, named: options.incarnation, in: partitions.map(\.1),
+            timeoutMilliseconds: Self.timeoutMilliseconds)
         let incarnation = options.incarnation ?? found.last?.incarnation ?? 1
         let own = found.first { $0.incarnation == incarnation }?.offsets
         let group = naming.group(stage, incarnation: incarnation)
@@ -85,27 +85,6 @@ struct StatusCollector {
             }
             return task
         }
-    }
-
-    /// Every incarnation that has committed, ascending. Numbers are seldom left out: two in a row that have not
-    /// committed end the search, but for the one that is asked for.
-    private func committed(
-        _ admin: borrowing Admin, _ stage: StageName, _ partitions: [KafkaPartition]
-    ) throws(KafkaError) -> [(incarnation: UInt64, offsets: [Int64?])] {
-        var found: [(incarnation: UInt64, offsets: [Int64?])] = []
-        func ask(_ incarnation: UInt64) throws(KafkaError) {
-            let offsets = try admin.committedOffsets(
-                ofGroup: naming.group(stage, incarnation: incarnation), partitions,
-                timeoutMilliseconds: Self.timeoutMilliseconds)
-            if offsets.contains(where: { $0 != nil }) { found.append((incarnation, offsets)) }
-        }
-        var next: UInt64 = 1
-        while next <= min((found.last?.incarnation ?? 0) + 2, Self.incarnationsMax) {
-            try ask(next)
-            next += 1
-        }
-        if let wanted = options.incarnation, wanted >= next { try ask(wanted) }
-        return found
     }
 
     private func addEnds(_ tasks: inout [TaskOutlook]) throws(KafkaError) {
