@@ -32,7 +32,9 @@ extension NormalizerCore {
 
     /// Calls become an interaction as soon as there is a span of time to make a rate of.
     private mutating func receiveCalls(_ calls: OTLPCalls, _ record: InboxRecord, into out: Emitter) {
-        guard clock.observe(calls.time) else { return refuseAhead(calls.time, of: record, into: out) }
+        guard clock.observe(calls.time, of: calls.source) else {
+            return refuseAhead(calls.time, of: calls.source, record, into: out)
+        }
         guard let source = names.intern(calls.source), let target = names.intern(calls.target) else {
             counters.namesRefused &+= 1
             return

@@ -18,7 +18,9 @@ extension NormalizerCore {
 
     /// To the partitions of both ends; where an end is unknown, to all. Numbers that are not given are NaN.
     mutating func receiveInteraction(_ sample: InteractionSample, _ record: InboxRecord, into out: Emitter) {
-        guard clock.observe(sample.time) else { return refuseAhead(sample.time, of: record, into: out) }
+        guard clock.observe(sample.time, of: sample.source) else {
+            return refuseAhead(sample.time, of: sample.source, record, into: out)
+        }
         guard let source = names.intern(sample.source), let target = names.intern(sample.target) else {
             counters.namesRefused &+= 1
             return
@@ -139,7 +141,7 @@ extension NormalizerCore {
     /// To observations and outlooks. Text: `{"action":…,"status":…,"ready":…,"reason":…}`, the last two only if
     /// given.
     private mutating func receiveOutcome(_ outcome: OutcomeSample, into out: Emitter) {
-        clock.observe(outcome.time)
+        clock.observe(outcome.time, of: outcome.resource)
         guard let resource = names.intern(outcome.resource) else {
             counters.namesRefused &+= 1
             return

@@ -16,7 +16,9 @@ extension NormalizerCore {
 
     @inline(__always)
     mutating func receiveSample(_ sample: TelemetrySample, _ record: InboxRecord, into out: Emitter) {
-        guard clock.observe(sample.time) else { return refuseAhead(sample.time, of: record, into: out) }
+        guard clock.observe(sample.time, of: sample.resource) else {
+            return refuseAhead(sample.time, of: sample.resource, record, into: out)
+        }
         guard let resource = names.intern(sample.resource), let metric = names.intern(sample.metric) else {
             counters.namesRefused &+= 1
             return

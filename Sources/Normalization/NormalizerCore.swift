@@ -169,13 +169,15 @@ extension NormalizerCore {
                 reason: reason()))
     }
 
-    /// A time of the record is too far ahead; said once a record.
+    /// A time of the record is too far ahead; said once a record, of the source that it came to first.
     @inline(never)
-    mutating func refuseAhead(_ time: EventTime, of record: InboxRecord, into out: Emitter) {
+    mutating func refuseAhead(
+        _ time: EventTime, of source: UnsafeRawBufferPointer, _ record: InboxRecord, into out: Emitter
+    ) {
         counters.refusedAhead &+= 1
         guard !hasSaidAhead else { return }
         hasSaidAhead = true
-        let doubt = clock.doubt(time)
+        let doubt = clock.doubt(time, of: source)
         refuse(0..<0, of: record, doubt, into: out)
     }
 

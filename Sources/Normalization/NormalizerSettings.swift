@@ -42,8 +42,8 @@ package struct NormalizerSettings: Sendable {
     package var latenessSecondsMax: Int64 = 120
     /// A larger step forward of event time moves the watermark only when it is confirmed; see `EventClock`.
     package var futureSecondsMax: Int64 = 3_600
-    /// A record whose time lies further ahead than this is a dead letter, unless the step is confirmed; never less than
-    /// `futureSecondsMax`.
+    /// A record whose time lies further ahead than this is a dead letter, unless the step is confirmed by several
+    /// sources, or by one for long; see `EventClock`. Never less than `futureSecondsMax`.
     package var aheadSecondsMax: Int64 = 86_400
     /// Consecutive records that must agree on such a step.
     package var jumpConfirmations: UInt64 = 3

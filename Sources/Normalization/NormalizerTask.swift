@@ -22,7 +22,7 @@ import TwinCore
 /// hashes to keeps it. `gone` tells that one that the resource lives elsewhere, and the one that a resource leaves.
 package final class NormalizerTask: TaskLogic {
     /// Raised with every change of logic that changes outputs.
-    package static let logicVersion: UInt32 = 3
+    package static let logicVersion: UInt32 = 4
 
     package let emitter: Emitter
     private let task: TaskID

@@ -10,14 +10,20 @@ import TwinCore
 struct ClockTests {
     private let start: Int64 = 1_795_521_600
 
-    /// One record per element; each holds these seconds after `start`.
+    /// One record per element, each of another source; each holds these seconds after `start`.
     private func clock(_ records: [[Int64]], settings: NormalizerSettings = NormalizerSettings()) -> EventClock {
         var clock = EventClock(settings)
-        for record in records {
-            clock.beginRecord()
-            for seconds in record { clock.observe(EventTime(seconds: start + seconds)) }
-        }
+        for (number, record) in records.enumerated() { observe(record, of: "s-\(number)", &clock) }
         return clock
+    }
+
+    /// Whether each of the times in a record is believed.
+    @discardableResult
+    private func observe(_ record: [Int64], of source: String, _ clock: inout EventClock) -> [Bool] {
+        clock.beginRecord()
+        return record.map { seconds in
+            Array(source.utf8).withUnsafeBytes { clock.observe(EventTime(seconds: start + seconds), of: $0) }
+        }
     }
 
     private func largest(_ records: [[Int64]]) -> Int64? {
@@ -58,10 +64,7 @@ struct ClockTests {
     func beliefs() {
         func believed(_ records: [Int64]) -> [Bool] {
             var clock = EventClock(NormalizerSettings())
-            return records.map { seconds in
-                clock.beginRecord()
-                return clock.observe(EventTime(seconds: start + seconds))
-            }
+            return records.enumerated().flatMap { observe([$1], of: "s-\($0)", &clock) }
         }
         #expect(believed([900_000, 0, 1, 2]) == [true, true, true, true])
         #expect(believed([0, 1, 2, 900_000, 3, 86_403, 86_404]) == [true, true, true, false, true, true, false])
@@ -76,15 +79,67 @@ struct ClockTests {
         #expect(largest([[0], [1], [2], [90_000], [95_000], [99_000]]) == 2, "they do not agree")
     }
 
+    /// A clock that has come to 10, by two sources.
+    private func running() -> EventClock {
+        var clock = EventClock(NormalizerSettings())
+        for second: Int64 in 0...10 { observe([second], of: second % 2 == 0 ? "a" : "b", &clock) }
+        return clock
+    }
+
+    /// 2099, in seconds after `start`.
+    private var century: Int64 { 4_102_444_000 - start }
+
+    @Test("A source that is wrong for good is never believed, in a row or between others", arguments: [true, false])
+    func wrongForGood(alone: Bool) {
+        var clock = running()
+        for second: Int64 in 11...2_000 {
+            #expect(observe([century + second], of: "bad", &clock) == [false])
+            if !alone, second % 29 == 0 { #expect(observe([second], of: "a", &clock) == [true]) }
+            // A month ahead is an outage that has ended, if nobody else ever speaks again.
+            if !alone { #expect(observe([2_592_000 + second], of: "bad", &clock) == [false]) }
+        }
+        #expect(clock.largest == EventTime(seconds: start + (alone ? 10 : 1_972)))
+    }
+
+    @Test("Nor are two that are wrong together")
+    func wrongTogether() {
+        var clock = running()
+        for second: Int64 in 0..<2_000 {
+            #expect(observe([century + second], of: second % 2 == 0 ? "bad" : "worse", &clock) == [false])
+        }
+        #expect(clock.largest == EventTime(seconds: start + 10))
+    }
+
+    @Test("One source goes on after an outage when nobody speaks against it for thirty records, seldom as they may be")
+    func alone() {
+        for step: Int64 in [15, 900] {
+            var clock = running()
+            for number: Int64 in 1...29 { #expect(observe([200_000 + number * step], of: "a", &clock) == [false]) }
+            var disturbed = clock
+            #expect(observe([200_000 + 30 * step], of: "a", &clock) == [true])
+            #expect(clock.largest == EventTime(seconds: start + 200_000 + 30 * step))
+            #expect(observe([11], of: "b", &disturbed) == [true])
+            #expect(observe([200_000 + 30 * step], of: "a", &disturbed) == [false])
+        }
+    }
+
+    @Test("Three that agree are believed at once, be it years later; a record brings one of them")
+    func several() {
+        var clock = running()
+        #expect(observe([century], of: "a", &clock) == [false])
+        #expect(observe([century + 1], of: "b", &clock) == [false])
+        #expect(observe([century + 2], of: "b", &clock) == [false])
+        #expect(observe([century + 3], of: "c", &clock) == [true])
+    }
+
     @Test("The watermark never falls, whatever comes", arguments: [1, 2, 3] as [UInt64])
     func monotone(seed: UInt64) {
         var random = SeededRandom(seed: seed)
         var clock = EventClock(NormalizerSettings())
         var before = EventTime.distantPast
         for _ in 0..<20_000 {
-            clock.beginRecord()
-            let time = Int64.random(in: 631_152_000_000..<4_102_444_800_000, using: &random)
-            clock.observe(EventTime(milliseconds: time))
+            let seconds = Int64.random(in: 631_152_000..<4_102_444_800, using: &random) - start
+            observe([seconds], of: "s-\(seconds % 5)", &clock)
             #expect(clock.largest >= before, "seed \(seed)")
             before = clock.largest
         }

@@ -46,25 +46,62 @@ struct DeadLetterTests {
         #expect(harness.count("faultsSummed") == 45)
     }
 
-    @Test("A record of the far future is one dead letter, with both times, until three in a row agree")
+    @Test("A record of the far future is one dead letter, with its source and both times, until three sources agree")
     func farAhead() throws {
         let harness = try Harness(.telemetry)
-        func send(_ seconds: Int64) {
+        func send(_ seconds: Int64, _ resource: String = "a") {
             harness.send(
-                "{\"resource\":\"a\",\"locality\":\"l\",\"metrics\":{\"x\":1,\"y\":2},\"ts\":\(seconds)}")
+                "{\"resource\":\"\(resource)\",\"locality\":\"l\",\"metrics\":{\"x\":1,\"y\":2},\"ts\":\(seconds)}")
         }
         for second: Int64 in 1_795_521_600..<1_795_521_603 { send(second) }
         #expect(try harness.take().filter { $0.kind == .sample }.count == 6)
-        send(4_102_444_790)
+        send(4_102_444_790, "bad")
         send(1_795_521_603)
         #expect(try harness.take().filter { $0.kind == .sample }.map(\.time) == [1_795_521_603_000, 1_795_521_603_000])
         let letters = try harness.takeLetters()
         #expect(
-            letters.count == 1 && letters[0].contains("2099-12-31T23:59:50Z, is more than 86400 s after 2026-11-24"))
+            letters.count == 1
+                && letters[0].contains(
+                    "ahead: the time of 'bad', 2099-12-31T23:59:50Z, is more than 86400 s after 2026-11-24")
+        )
         #expect(harness.count("refusedAhead") == 2)
-        for second: Int64 in 1_800_000_000..<1_800_000_003 { send(second) }
+        for (number, resource) in ["a", "b", "c"].enumerated() { send(1_800_000_000 + Int64(number), resource) }
         #expect(try harness.take().filter { $0.kind == .sample }.count == 2)
         #expect(try harness.takeLetters().count == 2)
+    }
+
+    private func send(_ seconds: Int64, _ resource: String, to harness: Harness) {
+        harness.send(
+            "{\"resource\":\"\(resource)\",\"locality\":\"l\",\"metric\":\"x\",\"value\":1,\"ts\":\(seconds)}")
+    }
+
+    @Test("A source of the year 2099 says nothing to anybody and moves no watermark, however often it speaks")
+    func wrongForGood() throws {
+        let harness = try Harness(.telemetry)
+        for second: Int64 in 0..<3 { send(1_795_521_600 + second, "good", to: harness) }
+        for second: Int64 in 3..<20 {
+            for more: Int64 in 0..<5 { send(4_102_444_000 + second * 5 + more, "bad", to: harness) }
+            send(1_795_521_600 + second, "good", to: harness)
+        }
+        #expect(harness.task.watermark == EventTime(seconds: 1_795_521_619 - 120))
+        #expect(harness.count("refusedAhead") == 85)
+        let taken = try harness.take().filter { $0.kind == .sample }
+        #expect(taken.count == 20 && taken.allSatisfy { $0.resource == "good" })
+        let letters = try harness.takeLetters()
+        #expect(letters.count == 85 && letters.allSatisfy { $0.contains("ahead: the time of 'bad'") })
+    }
+
+    @Test("A restart in the middle of a row that is to be believed forgets nothing of it")
+    func restartInARow() throws {
+        var harness = try Harness(.telemetry)
+        for second: Int64 in 0..<3 { send(1_795_521_600 + second, "a", to: harness) }
+        for second: Int64 in 0..<30 {
+            let offset = harness.offset
+            harness = try Harness(.telemetry, restoring: harness.task.freeze())
+            harness.offset = offset
+            send(1_800_000_000 + second * 600, "a", to: harness)
+            #expect(try harness.takeLetters().isEmpty == (second == 29))
+        }
     }
 
     @Test("An interaction of the far future is a dead letter as well")

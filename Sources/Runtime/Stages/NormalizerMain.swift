@@ -56,7 +56,7 @@ extension SettingsTable<NormalizerSettings> {
         table.integer("futureSecondsMax", \.futureSecondsMax, "A larger step forward of event time must be confirmed.")
         table.integer(
             "aheadSecondsMax", \.aheadSecondsMax, in: 0...3_600_000_000,
-            "A record further ahead is a dead letter until such a step is confirmed.")
+            "A record further ahead is a dead letter until several sources agree on such a step.")
         table.integer("jumpConfirmations", \.jumpConfirmations, in: 1...1_000, "Records that confirm such a step.")
         table.integer("recordBytesMax", \.recordBytesMax, in: 1_024...100_000_000, "A larger record is a dead letter.")
         table.integer("policyBytesMax", \.policyBytesMax, in: 256...262_144, "A larger policy is a dead letter.")
