@@ -123,12 +123,13 @@ struct APIServer {
 
     /// Serves until a signal comes.
     func run() async throws {
-        guard reader.start(), monitor.start() else {
-            throw StageFailure(.broken, "the system gives no thread to read topics")
+        guard reader.start(), monitor.start(), services.access.start() else {
+            throw StageFailure(.broken, "the system gives no thread to read topics and tokens")
         }
         defer {
             services.hub.close()
             services.previews.stop()
+            services.access.stop()
             monitor.stop()
             reader.stop()
         }

@@ -26,17 +26,24 @@ import Testing
         let (ann, bob) = (TokenFile.make(name: "ann", role: .admin), TokenFile.make(name: "bob", role: .viewer))
         let text = Mutex<String?>("\(ann.line)\n\(bob.line)")
         let complaints = Mutex<[String]>([])
+        let reads = Atomic<Int>(0)
         let first = try #require(text.withLock { $0 })
         let tokens = Tokens(
-            try TokenFile(text: first), text: first, mayBindTenants: false, read: { text.withLock { $0 } },
+            try TokenFile(text: first), text: first, mayBindTenants: false,
+            read: {
+                reads.add(1, ordering: .relaxed)
+                return text.withLock { $0 }
+            },
             complain: { reason in complaints.withLock { $0.append(reason) } })
-        var now = monotonicMilliseconds()
         func isIn(_ token: String) -> Bool {
-            now += Tokens.intervalMilliseconds
-            return tokens.principal(of: token, now: now) != nil
+            tokens.look()
+            return tokens.principal(of: token) != nil
         }
         #expect(isIn(ann.token) && isIn(bob.token))
         text.withLock { $0 = ann.line }
+        let before = reads.load(ordering: .relaxed)
+        for _ in 0..<100 { #expect(tokens.principal(of: bob.token) != nil) }
+        #expect(reads.load(ordering: .relaxed) == before, "who asks reads nothing")
         #expect(!isIn(bob.token) && isIn(ann.token))
         // A file that cannot be used takes nobody's token away, and is complained about once.
         for broken in [nil, "nonsense", TokenFile.make(name: "eve", role: .viewer, tenant: "t").line] {
@@ -48,6 +55,32 @@ import Testing
         #expect(!isIn(ann.token))
         text.withLock { $0 = bob.line }
         #expect(isIn(bob.token))
+    }
+
+    @Test func theFileIsLookedAtWhileTheServerRuns() async throws {
+        let (ann, bob) = (TokenFile.make(name: "ann", role: .admin), TokenFile.make(name: "bob", role: .viewer))
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("tokens-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let complaints = Mutex<[String]>([])
+        try Data(ann.line.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+        let tokens = Tokens(
+            try TokenFile(text: ann.line), text: ann.line, mayBindTenants: true,
+            read: { FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } },
+            complain: { reason in complaints.withLock { $0.append(reason) } })
+        #expect(tokens.start(every: 5))
+        defer { tokens.stop() }
+        func becomesTrue(_ condition: () -> Bool) async throws -> Bool {
+            for _ in 0..<1_000 where !condition() { try await Task.sleep(for: .milliseconds(10)) }
+            return condition()
+        }
+        try FileManager.default.removeItem(atPath: path)
+        #expect(try await becomesTrue { complaints.withLock { $0 } == ["it cannot be read"] })
+        try await Task.sleep(for: .milliseconds(50))
+        #expect(complaints.withLock { $0.count } == 1, "said once")
+        #expect(tokens.principal(of: ann.token) != nil, "the last good file stays in force")
+        try Data(bob.line.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+        #expect(try await becomesTrue { tokens.principal(of: bob.token) != nil })
+        #expect(tokens.principal(of: ann.token) == nil)
     }
 
     @Test func aTokensFaultIsNamed() {

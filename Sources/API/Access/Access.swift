@@ -24,6 +24,11 @@ package struct Access: Sendable {
 
     package var isOpen: Bool { tokens == nil && issuer == nil }
 
+    /// Begins to look after the file of the tokens; false if the system gives no thread.
+    func start() -> Bool { tokens?.start() ?? true }
+
+    func stop() { tokens?.stop() }
+
     func verdict(authorization: String?) async -> Verdict {
         if isOpen { return .allowed(.local) }
         guard let authorization else { return .unknown }
