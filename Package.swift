@@ -171,7 +171,8 @@ let package = Package(
         tests(
             "API",
             [
-                "TestKit", "API", "CLI", "Views", "Runtime", "Kafka", "StageKit", hummingbirdCore, "Messages",
+                "TestKit", "API", "CLI", "Views", "Runtime", "Kafka", "StageKit", "Scaling", hummingbirdCore,
+                "Messages",
                 "TwinCore",
                 hummingbird, hummingbirdTesting, argumentParser, httpClient,
                 httpTypes, nio, crypto, jwt, logging, yams,

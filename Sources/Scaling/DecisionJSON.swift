@@ -83,7 +83,7 @@ enum DecisionJSON {
     static func decision(_ writer: inout JSONWriter, id: String, account: Account, action: String?, proposal: String?) {
         let evaluation = account.evaluation
         writer.key("kind")
-        writer.string("decision")
+        writer.string(LedgerKind.decision.rawValue)
         writer.key("decision")
         writer.string(id)
         writer.key("resource")
@@ -267,7 +267,7 @@ struct ActionResult {
 
     func write(into writer: inout JSONWriter, resource: UnsafeRawBufferPointer) {
         writer.key("kind")
-        writer.string("result")
+        writer.string(LedgerKind.result.rawValue)
         writer.key("resource")
         writer.string(resource)
         writer.key("action")

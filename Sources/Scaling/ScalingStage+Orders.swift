@@ -22,7 +22,7 @@ extension ScalingStage {
             guard isSpokesman(for: names.bytes(of: entry.object)) else { return }
             say(about: entry.object, at: entry.time.milliseconds, into: out) { writer, names in
                 writer.key("kind")
-                writer.string("policyRejected")
+                writer.string(LedgerKind.policyRejected.rawValue)
                 writer.key("policy")
                 writer.string(names.bytes(of: entry.object))
                 writer.key("version")
@@ -234,7 +234,7 @@ extension ScalingStage {
     ) {
         say(about: subject, at: time, into: out) { writer, names in
             writer.key("kind")
-            writer.string(why == nil ? "commandAccepted" : "commandRefused")
+            writer.string((why == nil ? LedgerKind.commandAccepted : .commandRefused).rawValue)
             if !command.id.isEmpty {
                 writer.key("command")
                 command.id.withUnsafeBytes { writer.string($0) }

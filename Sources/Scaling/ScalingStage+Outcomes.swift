@@ -56,7 +56,7 @@ extension ScalingStage {
         let now = max(reached, cell.pointee.evaluatedAt)
         say(about: entry.resource, at: now, into: out) { writer, names in
             writer.key("kind")
-            writer.string("outcomeRefused")
+            writer.string(LedgerKind.outcomeRefused.rawValue)
             writer.key("resource")
             writer.string(names.bytes(of: entry.resource))
             writer.key("action")

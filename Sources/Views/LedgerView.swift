@@ -156,29 +156,30 @@ package struct LedgerView: Sendable {
         var entry = LedgerEntry(
             id: id, subject: subject, time: time, kind: kind, mode: data["mode"]?.text, isChange: false,
             proposal: data["proposal"]?.text, action: data["action"]?.text, text: [UInt8](bytes))
-        switch kind {
-        case "decision":
+        switch LedgerKind(rawValue: kind) {
+        case .decision:
             entry.isChange = data["current"]?.integer != data["desired"]?.integer
             decisions.put(id, entry)
             let resource = data["resource"]?.text ?? subject
             propose(resource, decision: id, proposal: entry.proposal)
             return .decision(
                 DecisionFacts(id: id, time: time, data: data), resource: resource, locality: data["locality"]?.text)
-        case "result":
+        case .result:
             decisions.put(id, entry)
             if let action = entry.action { receiveResult(data, action: action) }
             return .other
-        case "policyRejected":
+        case .policyRejected:
             decisions.put(id, entry)
             return .policyRejected(
                 policy: data["policy"]?.text ?? "", version: data["version"]?.number,
                 reason: data["reason"]?.text ?? "")
-        case "commandAccepted", "commandRefused":
+        case .commandAccepted, .commandRefused:
+            let isAccepted = kind == LedgerKind.commandAccepted.rawValue
             decisions.put(id, entry)
-            if kind == "commandAccepted", let proposal = entry.proposal { settle(proposal) }
+            if isAccepted, let proposal = entry.proposal { settle(proposal) }
             return .command(
-                id: data["command"]?.text ?? "", isAccepted: kind == "commandAccepted", reason: data["reason"]?.text)
-        default:
+                id: data["command"]?.text ?? "", isAccepted: isAccepted, reason: data["reason"]?.text)
+        case .outcomeRefused, nil:
             decisions.put(id, entry)
             return .other
         }

@@ -1,4 +1,5 @@
 import Messages
+import Scaling
 import Synchronization
 import TwinCore
 import Views
@@ -57,9 +58,8 @@ enum LedgerRoutes {
 
     static func decisions(_ call: Call, _ services: Services) throws(Problem) -> Reply {
         let span = try Span(call.query, services)
-        let kind = try call.query.word(
-            "kind", ["decision", "result", "policyRejected", "commandAccepted", "commandRefused"])
-        let mode = try call.query.word("mode", ["observe", "recommend", "approve", "act"])
+        let kind = try call.query.word("kind", LedgerKind.allCases.map(\.rawValue))
+        let mode = try call.query.word("mode", PolicyMode.allCases.map(\.text))
         let onlyChanges = try call.query.flag("changes") ?? false
         let (limit, cursor) = (try call.query.limit(), try call.query.numberCursor())
         let page = services.store.ledger.withLock { ledger in
@@ -101,9 +101,8 @@ enum LedgerRoutes {
 
     static func actions(_ call: Call, _ services: Services) throws(Problem) -> Reply {
         let span = try Span(call.query, services)
-        let status = try call.query.word(
-            "status",
-            ["pending", "accepted", "applied", "ready", "failed", "unschedulable", "timeout", "superseded"])
+        let reported = OutcomeSample.Status.allCases.map { String(describing: $0) }
+        let status = try call.query.word("status", ["pending"] + reported + ["superseded"])
         let (limit, cursor) = (try call.query.limit(), try call.query.numberCursor())
         let page = services.store.ledger.withLock { ledger in
             ledger.actions.page(before: cursor, limit: limit) { action in

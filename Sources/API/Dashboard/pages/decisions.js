@@ -122,6 +122,7 @@ class DecisionsPage {
       commandAccepted: "Orders taken",
       commandRefused: "Orders refused",
       policyRejected: "Policies refused",
+      outcomeRefused: "Reports refused",
     };
     const modeNames = ["observe", "recommend", "approve", "act"].map((mode) => [mode, words(mode)]);
     const modes = h(
@@ -256,6 +257,7 @@ class DecisionsPage {
 function summary(data) {
   if (data.kind === "result") return `${data.from} → ${data.to}, ${data.status}`;
   if (data.kind === "policyRejected") return `version ${count(data.version)} refused`;
+  if (data.kind === "outcomeRefused") return `report on ${data.action} refused`;
   return `${words(data.verb)} ${data.kind === "commandAccepted" ? "taken" : "refused"}`;
 }
 
