@@ -220,10 +220,7 @@ extension ScalingStage {
             names.mark(cell.pointee.locality)
             names.mark(cell.pointee.classification)
             names.mark(cell.pointee.metric)
-            for tag in 0..<Int(cell.pointee.tagCount) {
-                names.mark(cell.pointee.tagKeys[tag])
-                names.mark(cell.pointee.tagValues[tag])
-            }
+            names.mark(tags: Int(cell.pointee.tagCount), cell.pointee.tagKeys, cell.pointee.tagValues)
         }
         book.mark(&names)
         departures.mark(&names)

@@ -16,6 +16,16 @@ package struct NameMarks: ~Copyable {
         words[Int(name) >> 6] |= 1 << UInt64(name & 63)
     }
 
+    /// The names and values of a resource's tags, of which it has `count`.
+    package mutating func mark<let tagsMax: Int>(
+        tags count: Int, _ keys: [tagsMax of NameID], _ values: [tagsMax of NameID]
+    ) {
+        for tag in 0..<min(count, tagsMax) {
+            mark(keys[tag])
+            mark(values[tag])
+        }
+    }
+
     /// Keeps every name, for a stage that cannot tell.
     package mutating func markAll() { words = Array(repeating: .max, count: words.count) }
 

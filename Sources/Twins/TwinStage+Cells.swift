@@ -135,10 +135,7 @@ extension TwinStage {
             names.mark(cell.pointee.name)
             names.mark(cell.pointee.locality)
             names.mark(cell.pointee.className)
-            for tag in 0..<Int(cell.pointee.tagCount) {
-                names.mark(cell.pointee.tagKeys[tag])
-                names.mark(cell.pointee.tagValues[tag])
-            }
+            names.mark(tags: Int(cell.pointee.tagCount), cell.pointee.tagKeys, cell.pointee.tagValues)
         }
         for slot in 0..<series.count { names.mark(series.read(slot).pointee.metric) }
         for slot in 0..<memories.count { memories.read(slot).pointee.mark(&names) }

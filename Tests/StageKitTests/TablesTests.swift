@@ -125,6 +125,17 @@ struct TablesTests {
         #expect(names.liveCount == 40)
     }
 
+    @Test("Of a resource's tags those that it has are kept, and never more than there is room for")
+    func tags() {
+        for (count, kept) in [(0, []), (2, [1, 2, 5, 6]), (9, [1, 2, 3, 5, 6, 7])] as [(Int, [NameID])] {
+            let names = NameTable(namesMax: 10)
+            for index in 0..<10 { _ = names.intern("name-\(index)") }
+            names.keep { $0.mark(tags: count, [1, 2, 3], [5, 6, 7]) }
+            #expect(names.liveCount == kept.count)
+            #expect(kept.allSatisfy { names.text(of: $0) == "name-\($0 - 1)" })
+        }
+    }
+
     @Test("Names keep their numbers through a snapshot")
     func names() throws {
         let names = NameTable(namesMax: 5_000)
