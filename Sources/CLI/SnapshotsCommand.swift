@@ -3,6 +3,7 @@ import Foundation
 import Messages
 import Runtime
 import Snapshots
+import StageKit
 import Topology
 import TwinCore
 
@@ -223,7 +224,7 @@ struct SnapshotsVerify: ParsableCommand {
         for section in found.sections {
             let frames = counted(section.frames, "frame")
             let tag = tagText(section.tag)
-            let meaning = SnapshotSections.meanings[tag].map { "  \($0)" } ?? ""
+            let meaning = StateSection(rawValue: tag).map { "  \($0.meaning)" } ?? ""
             lines.append("  section \(tag)  \(section.contentBytes) bytes in \(frames)\(meaning)")
         }
         return lines.joined(separator: "\n")

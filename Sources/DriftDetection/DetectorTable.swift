@@ -69,7 +69,7 @@ struct DetectorTable: ~Copyable {
         }
     }
 
-    private static var tag: UInt32 { sectionTag("ddet") }
+    private static var tag: UInt32 { StateSection.detectors.tag }
 
     mutating func freeze(into writer: inout StateWriter) {
         switch kind {

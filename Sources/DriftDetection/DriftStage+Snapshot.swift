@@ -2,10 +2,10 @@ import StageKit
 import TwinCore
 
 extension DriftStage {
-    private static var seriesTag: UInt32 { sectionTag("dser") }
-    private static var resourcesTag: UInt32 { sectionTag("dres") }
-    private static var localitiesTag: UInt32 { sectionTag("dloc") }
-    private static var budgetTag: UInt32 { sectionTag("dbud") }
+    private static var seriesTag: UInt32 { StateSection.driftSeries.tag }
+    private static var resourcesTag: UInt32 { StateSection.driftResources.tag }
+    private static var localitiesTag: UInt32 { StateSection.driftLocalities.tag }
+    private static var budgetTag: UInt32 { StateSection.driftBudgets.tag }
 
     package mutating func freeze(into writer: inout StateWriter) {
         series.freeze(tag: Self.seriesTag, into: &writer)

@@ -28,7 +28,7 @@ struct CallTotals: ~Copyable {
     /// Pairs that found no room.
     private(set) var refused: UInt64 = 0
 
-    private static let tag = sectionTag("ncal")
+    private static let tag = StateSection.callTotals.tag
 
     init(pairsMax: Int) { cells = PagedTable(cellsMax: max(pairsMax, 0)) }
 

@@ -127,7 +127,7 @@ struct Directory: ~Copyable {
         }
     }
 
-    private static let tag = sectionTag("ndir")
+    private static let tag = StateSection.directory.tag
 
     mutating func freeze(into writer: inout StateWriter) { cells.freeze(tag: Self.tag, into: &writer) }
 

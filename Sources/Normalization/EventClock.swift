@@ -156,7 +156,7 @@ struct EventClock {
         return !isFarAhead(time)
     }
 
-    private static let tag = sectionTag("nclk")
+    private static let tag = StateSection.rawTime.tag
 
     func freeze(into writer: inout StateWriter) {
         var coder = StateCoder()

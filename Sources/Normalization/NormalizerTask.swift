@@ -36,8 +36,8 @@ package final class NormalizerTask: TaskLogic {
     /// What is not needed any more is looked for at these boundaries of event time, milliseconds.
     private static let forgetMilliseconds: Int64 = 3_600_000
 
-    private static let namesTag = sectionTag("name")
-    private static let inboxTag = sectionTag("ninb")
+    private static let namesTag = StateSection.names.tag
+    private static let inboxTag = StateSection.rawTopic.tag
 
     /// A fresh task, or one restored from a snapshot's sections. Throws if the inbox is no raw topic, if the layout
     /// does not fit, or if the sections are damaged.

@@ -2,11 +2,11 @@ import StageKit
 import TwinCore
 
 extension PropagationStage {
-    private static var nodesTag: UInt32 { sectionTag("gnod") }
-    private static var edgesTag: UInt32 { sectionTag("gedg") }
-    private static var forecastsTag: UInt32 { sectionTag("gfor") }
-    private static var localitiesTag: UInt32 { sectionTag("gloc") }
-    private static var clockTag: UInt32 { sectionTag("gclk") }
+    private static var nodesTag: UInt32 { StateSection.graphNodes.tag }
+    private static var edgesTag: UInt32 { StateSection.graphEdges.tag }
+    private static var forecastsTag: UInt32 { StateSection.graphForecasts.tag }
+    private static var localitiesTag: UInt32 { StateSection.graphLocalities.tag }
+    private static var clockTag: UInt32 { StateSection.graphTime.tag }
 
     package mutating func freeze(into writer: inout StateWriter) {
         nodes.freeze(tag: Self.nodesTag, into: &writer)

@@ -3,8 +3,8 @@ import StageKit
 import TwinCore
 
 extension ScalingStage {
-    private static var resourcesTag: UInt32 { sectionTag("scRS") }
-    private static var ordersTag: UInt32 { sectionTag("scOR") }
+    private static var resourcesTag: UInt32 { StateSection.scalingResources.tag }
+    private static var ordersTag: UInt32 { StateSection.scalingOrders.tag }
 
     package mutating func freeze(into writer: inout StateWriter) {
         var coder = StateCoder()

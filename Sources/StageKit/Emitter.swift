@@ -241,7 +241,7 @@ package final class Emitter {
         return outbox.copies
     }
 
-    private static let tag = sectionTag("emit")
+    private static let tag = StateSection.numbering.tag
 
     /// The chain of numbers, as part of the task's snapshot.
     package func freeze(into writer: inout StateWriter) {

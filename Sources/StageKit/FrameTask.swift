@@ -47,7 +47,7 @@ package final class FrameTask<S: Stage & ~Copyable>: TaskLogic {
     /// Unneeded names are looked for at these boundaries of event time, milliseconds.
     private static var namesInterval: Int64 { 3_600_000 }
 
-    private static var namesTag: UInt32 { sectionTag("name") }
+    private static var namesTag: UInt32 { StateSection.names.tag }
 
     /// A fresh task, or one restored from a snapshot's sections.
     package init(

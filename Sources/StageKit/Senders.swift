@@ -170,7 +170,7 @@ package struct Senders {
         return minimum == .distantFuture || minimum == .distantPast ? nil : minimum
     }
 
-    private static let tag = sectionTag("send")
+    private static let tag = StateSection.senders.tag
 
     package func freeze(watermark: EventTime, into writer: inout StateWriter) {
         var coder = StateCoder()

@@ -4,11 +4,11 @@ import StageKit
 import TwinCore
 
 extension TwinStage {
-    private static var resourcesTag: UInt32 { sectionTag("twrs") }
-    private static var seriesTag: UInt32 { sectionTag("twse") }
-    private static var memoriesTag: UInt32 { sectionTag("twem") }
-    private static var stateTag: UInt32 { sectionTag("twst") }
-    private static var sharedTag: UInt32 { sectionTag("twsh") }
+    private static var resourcesTag: UInt32 { StateSection.twinResources.tag }
+    private static var seriesTag: UInt32 { StateSection.twinSeries.tag }
+    private static var memoriesTag: UInt32 { StateSection.eventMemories.tag }
+    private static var stateTag: UInt32 { StateSection.twinState.tag }
+    private static var sharedTag: UInt32 { StateSection.sharedModels.tag }
 
     package mutating func freeze(into writer: inout StateWriter) {
         resources.freeze(tag: Self.resourcesTag, into: &writer)
