@@ -4,16 +4,7 @@ import TwinCore
 extension TwinView {
     /// Writes the members of a `TwinLine`; the object is the caller's.
     package func writeLine(into writer: inout JSONWriter, horizonSeconds: Double) {
-        writer.member("resource", resource)
-        writer.member("locality", locality)
-        writer.member("class", className)
-        writer.key("tags")
-        writer.beginObject()
-        for tag in tags {
-            writer.key(tag.name)
-            writer.string(tag.value)
-        }
-        writer.endObject()
+        writeIdentity(into: &writer)
         writer.member("time", time)
         writer.member("readyUnits", readyUnits)
         writer.member("desiredUnits", decision?.desired)
@@ -35,6 +26,19 @@ extension TwinView {
         writer.endObject()
     }
 
+    private func writeIdentity(into writer: inout JSONWriter) {
+        writer.member("resource", resource)
+        writer.member("locality", locality)
+        writer.member("class", className)
+        writer.key("tags")
+        writer.beginObject()
+        for tag in tags {
+            writer.key(tag.name)
+            writer.string(tag.value)
+        }
+        writer.endObject()
+    }
+
     /// Writes what a twin has beyond its line and comes from the fleet's topics alone.
     package func writeModel(into writer: inout JSONWriter) {
         writer.member("asOf", EventTime?.none)
@@ -51,16 +55,7 @@ extension TwinView {
     package func writeAsOf(_ moment: EventTime, into writer: inout JSONWriter) {
         let past = series.compactMap { series in series.past(moment).map { (series, $0) } }
         let own = past.first { $0.0.metric == primary?.metric }?.1
-        writer.member("resource", resource)
-        writer.member("locality", locality)
-        writer.member("class", className)
-        writer.key("tags")
-        writer.beginObject()
-        for tag in tags {
-            writer.key(tag.name)
-            writer.string(tag.value)
-        }
-        writer.endObject()
+        writeIdentity(into: &writer)
         writer.member("time", own.map { EventTime(milliseconds: $0.point.time) })
         writer.member("readyUnits", own?.point.units ?? .nan)
         // The ledger knows what was wanted then; the twin does not.

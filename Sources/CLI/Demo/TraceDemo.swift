@@ -164,16 +164,7 @@ final class TraceDemo {
     }
 
     private func begin(_ resource: TraceData.Resource, _ metric: String, _ writer: inout JSONWriter) {
-        writer.beginObject()
-        writer.key("resource")
-        writer.string(resource.name)
-        writer.key("ts")
-        writer.int(time)
-        writer.key("locality")
-        writer.string(resource.locality)
-        writer.key("metric")
-        writer.string(metric)
-        writer.key("value")
+        ShopRecords.beginSample((resource.name, resource.locality), at: time, metric, into: &writer)
     }
 
     private func sendInteractions() throws {
@@ -182,20 +173,9 @@ final class TraceDemo {
         writer.beginArray()
         for call in trace.calls {
             let (source, target) = (trace.resources[call.source], trace.resources[call.target])
-            writer.beginObject()
-            writer.key("source")
-            writer.string(source.name)
-            writer.key("target")
-            writer.string(target.name)
-            writer.key("ts")
-            writer.int(time)
-            writer.key("rate")
-            writer.double(call.weight)
-            writer.key("sourceLocality")
-            writer.string(source.locality)
-            writer.key("targetLocality")
-            writer.string(target.locality)
-            writer.endObject()
+            ShopRecords.interaction(
+                from: (source.name, source.locality), to: (target.name, target.locality), rate: call.weight, at: time,
+                into: &writer)
         }
         writer.endArray()
         try bus.send(.interactions, writer.bytes)

@@ -1,5 +1,6 @@
 import Configuration
 import Kafka
+import StageKit
 import TwinCore
 
 /// The values of all keys, joined from their sources and checked against their kinds; reading one cannot fail.
@@ -50,6 +51,18 @@ struct ConfigurationValues: Sendable {
             return Effective(name: "kafka.\(entry.name)", shown: shown, origin: origins[entry.name] ?? "default")
         }
         self.effective = effective
+    }
+
+    /// How many partitions each topic has, and its epoch by its number.
+    var topics: (layout: TopicLayout, epochs: [UInt16]) {
+        var layout = TopicLayout(partitions: Int32(integer("partitions")))
+        var epochs = [UInt16](repeating: 1, count: TopicName.allCases.count + 1)
+        for topic in TopicName.allCases {
+            let count = integer("topics.\(topic.text).partitions")
+            if count > 0 { layout[topic] = Int32(count) }
+            epochs[Int(topic.rawValue)] = UInt16(integer("topics.\(topic.text).epoch"))
+        }
+        return (layout, epochs)
     }
 
     /// Refuses a property that librdkafka does not know; its value may be a password under a misspelt name.

@@ -70,15 +70,7 @@ package struct RuntimeConfiguration: Sendable {
         self.values = values
         ignoredEnvironment = sources.ignoredEnvironment
         naming = try TopicNaming(namespace: values.text("namespace"))
-        var layout = TopicLayout(partitions: Int32(values.integer("partitions")))
-        var epochs = [UInt16](repeating: 1, count: TopicName.allCases.count + 1)
-        for topic in TopicName.allCases {
-            let count = values.integer("topics.\(topic.text).partitions")
-            if count > 0 { layout[topic] = Int32(count) }
-            epochs[Int(topic.rawValue)] = UInt16(values.integer("topics.\(topic.text).epoch"))
-        }
-        self.layout = layout
-        self.epochs = epochs
+        (layout, epochs) = values.topics
         incarnation = UInt64(values.integer("incarnation"))
         rebuildFromStart = values.flag("rebuildFromStart")
         acceptsGaps = values.flag("acceptGap")

@@ -34,18 +34,46 @@ package enum ShopRecords {
     }
 
     private static func begin(
-        _ service: ShopService, at time: Int64, _ metric: StaticString, into writer: inout JSONWriter
+        _ service: ShopService, at time: Int64, _ metric: String, into writer: inout JSONWriter
+    ) {
+        beginSample((service.name, service.locality), at: time, metric, into: &writer)
+    }
+
+    /// Opens a sample up to its value; the rest and the end are the caller's.
+    package static func beginSample(
+        _ resource: (name: String, locality: String), at time: Int64, _ metric: String, into writer: inout JSONWriter
     ) {
         writer.beginObject()
         writer.key("resource")
-        writer.string(service.name)
+        writer.string(resource.name)
         writer.key("ts")
         writer.int(time)
         writer.key("locality")
-        writer.string(service.locality)
+        writer.string(resource.locality)
         writer.key("metric")
         writer.string(metric)
         writer.key("value")
+    }
+
+    /// Writes that one calls the other so often a second.
+    package static func interaction(
+        from source: (name: String, locality: String), to target: (name: String, locality: String), rate: Double,
+        at time: Int64, into writer: inout JSONWriter
+    ) {
+        writer.beginObject()
+        writer.key("source")
+        writer.string(source.name)
+        writer.key("target")
+        writer.string(target.name)
+        writer.key("ts")
+        writer.int(time)
+        writer.key("rate")
+        writer.double(rate)
+        writer.key("sourceLocality")
+        writer.string(source.locality)
+        writer.key("targetLocality")
+        writer.string(target.locality)
+        writer.endObject()
     }
 
     /// Calls between services, as an array.
@@ -54,20 +82,9 @@ package enum ShopRecords {
         writer.beginArray()
         for call in Shop.calls {
             let (source, target) = (Shop.services[call.source], Shop.services[call.target])
-            writer.beginObject()
-            writer.key("source")
-            writer.string(source.name)
-            writer.key("target")
-            writer.string(target.name)
-            writer.key("ts")
-            writer.int(time)
-            writer.key("rate")
-            writer.double((demand[call.source] * call.ratio * 1_000).rounded() / 1_000)
-            writer.key("sourceLocality")
-            writer.string(source.locality)
-            writer.key("targetLocality")
-            writer.string(target.locality)
-            writer.endObject()
+            interaction(
+                from: (source.name, source.locality), to: (target.name, target.locality),
+                rate: (demand[call.source] * call.ratio * 1_000).rounded() / 1_000, at: time, into: &writer)
         }
         writer.endArray()
         return writer.bytes
