@@ -51,6 +51,8 @@ package final class Simulation {
         package var restMilliseconds: Int64 = 0
         /// The worker that does this step is killed right after it, before its next action.
         package var crashAtStep: Int?
+        /// So many steps later its successor starts.
+        package var restartSteps = 0
         package var heartbeatIntervalMilliseconds: Int64 = 5_000
         package var takeOver: TakeOver?
         /// Tasks accept gaps that stay open.
@@ -108,6 +110,8 @@ package final class Simulation {
     private(set) var takenOver: TakeOver?
     private var nextID = 0
     private var asleep: [(id: Int, until: Int64)] = []
+    /// A stage that waits for a worker in the place of one that was killed.
+    private var restarting: StageName?
     /// Workers of a first incarnation that go on for a while beside the second.
     private var retiring: [(id: Int, until: Int64)] = []
 
@@ -160,10 +164,14 @@ package final class Simulation {
             feed.write(to: hub, most: hub.random.int(0...3))
             disturb()
             let index = stepOne()
-            if step == settings.crashAtStep, workers.indices.contains(index) { crash(index) }
+            if step == settings.crashAtStep, workers.indices.contains(index) {
+                crash(index, isRestarted: settings.restartSteps == 0)
+            }
+            if step >= (settings.crashAtStep ?? .max / 2) + settings.restartSteps { restart() }
             if let next = settings.takeOver, step == next.step { replace(next) }
         }
         hub.faults = .none
+        restart()
         for (id, _) in retiring { retire(id) }
         retiring = []
         while !feed.isDone { feed.write(to: hub, most: 10) }
@@ -260,8 +268,8 @@ package final class Simulation {
         asleep.removeAll { $0.id == id }
     }
 
-    /// Kills a worker between two actions and starts another in its place.
-    private func crash(_ index: Int) {
+    /// Kills a worker between two actions and starts another in its place, at once or when it is time.
+    private func crash(_ index: Int, isRestarted: Bool = true) {
         report.crashes += 1
         let isOld = workers[index].world.incarnation < incarnation(of: workers[index].world.stage)
         if isOld { return retire(workers[index].world.id) }
@@ -272,7 +280,13 @@ package final class Simulation {
         if hub.random.chance(hub.faults.commitForgotten) { forgetCommit(dead.world.stage) }
         group(dead.world.stage).leave(dead.world.id)
         asleep.removeAll { $0.id == dead.world.id }
-        startWorker(dead.world.stage)
+        restarting = dead.world.stage
+        if isRestarted { restart() }
+    }
+
+    private func restart() {
+        if let stage = restarting { startWorker(stage) }
+        restarting = nil
     }
 
     private func forgetCommit(_ stage: StageName) {

@@ -42,8 +42,9 @@ package struct SnapshotFacts: Sendable, Equatable {
 
 /// Where a task starts, and from where on it speaks.
 package enum RecoveryPlan: Sendable, Equatable {
-    /// Load the snapshot if told so, consume from `from`, stay silent below `speakFrom`.
-    case start(usesSnapshot: Bool, from: Int64, speakFrom: Int64)
+    /// Load the snapshot if told so, consume from `from`, stay silent below `speakFrom`; `settles`: commit that offset
+    /// before the first word.
+    case start(usesSnapshot: Bool, from: Int64, speakFrom: Int64, settles: Bool = false)
     /// Do not start; the text says why and what the operator can do.
     case refuse(String)
 
@@ -88,6 +89,9 @@ package enum RecoveryPlan: Sendable, Equatable {
                     + "--rebuild-from-start and a raised --incarnation")
         }
         let speakFrom = max(reached, facts.committedBefore ?? -1, facts.logStart)
-        return .start(usesSnapshot: false, from: facts.logStart, speakFrom: speakFrom)
+        // Whom it takes over from may go on committing until it is heard. Where it begins must not move with that: what
+        // lies between would be said by nobody, as the one is refused there and the other silent.
+        let settles = facts.incarnation > 1 && speakFrom > facts.committed ?? -1
+        return .start(usesSnapshot: false, from: facts.logStart, speakFrom: speakFrom, settles: settles)
     }
 }

@@ -20,8 +20,10 @@ import TwinCore
 /// ```
 ///
 /// A *partition* is recovering (offsets and snapshot are being read), replaying (records below `speakFrom` are folded
-/// silently) or running. It leaves replay at the first of: a record at or beyond `speakFrom`, a position there, the end
-/// of the partition there. Offsets are never expected to be consecutive.
+/// silently), settling or running. It leaves replay at the first of: a record at or beyond `speakFrom`, a position
+/// there, the end of the partition there. Offsets are never expected to be consecutive. Settling is what a task that
+/// takes over from a former incarnation does: consuming ──► flushing ──► committing at once, for the offset it begins
+/// from, and until that is committed it takes nothing and says nothing, not even a heartbeat.
 package struct TaskLoop: Sendable {
     /// Where one owned partition stands.
     package struct Partition: Sendable, Equatable {
@@ -35,6 +37,8 @@ package struct TaskLoop: Sendable {
         package var folded: Int64 = 0
         /// Committed so far; never moves back.
         package var committed: Int64 = -1
+        /// Where it begins must be committed before it speaks.
+        package var settles = false
         /// The position has reached the end of the log, and no record has come since.
         package var isAtEnd = false
         /// When the broker said last that this is the end.
@@ -44,7 +48,7 @@ package struct TaskLoop: Sendable {
         package var hasInputSinceSnapshot = false
 
         /// Where a partition stands.
-        package enum Phase: Sendable, Equatable { case recovering, replaying, running }
+        package enum Phase: Sendable, Equatable { case recovering, replaying, settling, running }
     }
 
     /// What to do with a record.
@@ -76,6 +80,8 @@ package struct TaskLoop: Sendable {
     package private(set) var partitions: [Partition] = []
     private var state = State.consuming
     private var mustAssign = false
+    /// A partition is settling.
+    private var mustSettle = false
     /// The group waits for us to let go of `revoked`, which may be empty and must be answered all the same.
     private var mustRelease = false
     private var revoked: [TopicPartition] = []
@@ -140,6 +146,10 @@ package struct TaskLoop: Sendable {
         }
         if let waiting = partitions.first(where: { $0.phase == .recovering }) { return .recover(waiting.id) }
         if mustAssign { return .assign(partitions.map { StartOffset($0.id, $0.next) }) }
+        if mustSettle {
+            state = .flushing
+            return next(now: now)
+        }
         if isCommitDue(now: now) {
             state = isHeartbeatDue(now: now) ? .closing : .flushing
             return next(now: now)
@@ -193,7 +203,10 @@ package struct TaskLoop: Sendable {
     }
 
     private func offsetsToCommit() -> [StartOffset] {
-        partitions.compactMap { $0.phase == .running && $0.next > $0.committed ? StartOffset($0.id, $0.next) : nil }
+        partitions.compactMap {
+            ($0.phase == .running || $0.phase == .settling) && $0.next > $0.committed
+                ? StartOffset($0.id, $0.next) : nil
+        }
     }
 
     private func isSnapshotDue(_ partition: Partition, now: Int64) -> Bool {
@@ -242,15 +255,20 @@ package struct TaskLoop: Sendable {
         mustRelease = true
     }
 
-    /// A task is ready to consume from `from`; silent below `speakFrom`.
-    package mutating func recovered(_ id: TopicPartition, from: Int64, speakFrom: Int64, committed: Int64?) {
+    /// A task is ready to consume from `from`; silent below `speakFrom`, which is committed before it speaks if it
+    /// `settles`.
+    package mutating func recovered(
+        _ id: TopicPartition, from: Int64, speakFrom: Int64, committed: Int64?, settles: Bool = false
+    ) {
         guard let index = index(of: id) else { return }
         precondition(partitions[index].phase == .recovering, "only a recovering partition can have recovered")
         partitions[index].next = from
         partitions[index].folded = from
         partitions[index].speakFrom = speakFrom
         partitions[index].committed = committed ?? -1
-        partitions[index].phase = from >= speakFrom ? .running : .replaying
+        partitions[index].settles = settles
+        partitions[index].phase = .replaying
+        endReplayIfReached(index)
         mustAssign = true
     }
 
@@ -266,6 +284,7 @@ package struct TaskLoop: Sendable {
         revoked = []
         revokedAreLost = false
         mustRelease = false
+        mustSettle = partitions.contains { $0.phase == .settling }
         recent = 0
         mustAssign = !partitions.isEmpty
         state = .consuming
@@ -285,11 +304,19 @@ package struct TaskLoop: Sendable {
             recordsDropped &+= 1
             return .drop
         }
-        if offset >= partitions[index].speakFrom {
-            partitions[index].phase = .running
-            return .speak
+        guard offset >= partitions[index].speakFrom else { return .replay }
+        if partitions[index].phase == .replaying {
+            // Up to here were only holes.
+            if partitions[index].settles { partitions[index].next = partitions[index].speakFrom }
+            endReplay(index)
         }
-        return .replay
+        guard partitions[index].phase == .running else {
+            // It comes again once it is committed where this task begins.
+            mustAssign = true
+            recordsDropped &+= 1
+            return .drop
+        }
+        return .speak
     }
 
     /// The record was folded; so many bytes came in, and so many wait to be produced over all tasks.
@@ -334,12 +361,17 @@ package struct TaskLoop: Sendable {
 
     private mutating func endReplayIfReached(_ index: Int) {
         if partitions[index].phase == .replaying && partitions[index].next >= partitions[index].speakFrom {
-            partitions[index].phase = .running
+            endReplay(index)
         }
     }
 
+    private mutating func endReplay(_ index: Int) {
+        partitions[index].phase = partitions[index].settles ? .settling : .running
+        mustSettle = mustSettle || partitions[index].settles
+    }
+
     /// True if a commit is due, so that a worker leaves a long batch in time.
-    package func mustCommit(now: Int64) -> Bool { isCommitDue(now: now) }
+    package func mustCommit(now: Int64) -> Bool { mustSettle || isCommitDue(now: now) }
 
     /// A poll has returned, and everything that it brought was reported.
     package mutating func polled() { mustPoll = false }
@@ -384,10 +416,14 @@ package struct TaskLoop: Sendable {
             fail(failure.disposition == .retry ? .restoreAndReplay : failure.disposition, failure.reason)
             return
         }
-        for index in partitions.indices where partitions[index].phase == .running {
+        mustSettle = false
+        for index in partitions.indices
+        where partitions[index].phase == .running || partitions[index].phase == .settling {
             // Offsets went out, so the way to the broker and back is open: a rebuild hence is the first of its row.
             if partitions[index].next > partitions[index].committed { rebuilds = 0 }
             partitions[index].committed = max(partitions[index].committed, partitions[index].next)
+            partitions[index].settles = false
+            partitions[index].phase = .running
         }
         commits &+= 1
         commitRetries = 0
@@ -448,6 +484,7 @@ package struct TaskLoop: Sendable {
             partitions[index] = Partition(id: partitions[index].id, phase: .recovering, lastSnapshot: now)
         }
         mustAssign = true
+        mustSettle = false
         // Whatever broke, the group may have news: hear it before anything that could break the same way.
         mustPoll = true
         state = .consuming

@@ -175,6 +175,7 @@ package final class Worker<World: WorkerWorld> {
                 return false
             case .end(let partition, let position):
                 loop.reachedEnd(partition, position: position, now: world.nowMilliseconds)
+                return !loop.mustCommit(now: world.nowMilliseconds)
             case .record(let partition, let record):
                 do throws(WorldError) {
                     try receive(partition, record)
@@ -298,10 +299,10 @@ package final class Worker<World: WorkerWorld> {
         }
         switch RecoveryPlan.decide(facts, snapshot: snapshot, task: id) {
         case .refuse(let reason): loop.refused(reason)
-        case .start(let usesSnapshot, let from, let speakFrom):
+        case .start(let usesSnapshot, let from, let speakFrom, let settles):
             try start(partition, id, usesSnapshot ? choice : nil)
             world.note(.recovered(id, from: from, speakFrom: speakFrom, usedSnapshot: usesSnapshot))
-            loop.recovered(partition, from: from, speakFrom: speakFrom, committed: committed)
+            loop.recovered(partition, from: from, speakFrom: speakFrom, committed: committed, settles: settles)
         }
     }
 

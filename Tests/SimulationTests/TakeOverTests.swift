@@ -1,4 +1,5 @@
 import Messages
+import Simulation
 import Snapshots
 import StageKit
 import TaskLoop
@@ -108,5 +109,29 @@ struct TakeOverTests {
     func folded() throws {
         #expect(try listen([1: 20], rebuilds: false)?.firstSpoken == 20)
         #expect(try listen([1: 20, 2: 10], rebuilds: false)?.firstSpoken == 10)
+    }
+}
+
+@Suite("A crash at every action boundary of a take-over")
+struct TakeOverBoundaryTests {
+    /// The first goes on while the second's successor is away. The seeds are such that the second is killed between its
+    /// first flush and its first commit, after step 336, 331 and 354.
+    @Test("Killed after its n-th action, a second incarnation leaves nothing unsaid", arguments: [1, 4, 8] as [UInt64])
+    func everyBoundary(seed: UInt64) {
+        for step in 325..<361 {
+            var layout = TopicLayout(partitions: 1)
+            layout[.telemetry] = 1
+            var settings = Simulation.Settings(seed: seed)
+            settings.faults = Faults.none
+            settings.workersPerStage = 1
+            settings.stepsWithFaults = 600
+            settings.takeOver = Simulation.TakeOver(.twinUpdater, step: 300, rebuilds: false)
+            settings.crashAtStep = step
+            settings.restartSteps = 60
+            let simulation = Simulation(settings, pipeline: relayPipeline(layout: layout))
+            var feed = SimulatedFeed(records: 300, resources: 4, localities: 2)
+            let report = simulation.run(&feed)
+            #expect(report.violations == [], "crash after step \(step), seed \(seed)")
+        }
     }
 }

@@ -327,7 +327,19 @@ struct RecoveryTests {
 
     @Test("A new incarnation is silent up to where the old one had committed")
     func newIncarnation() {
-        #expect(decide(before: 60, incarnation: 2) == .start(usesSnapshot: false, from: 0, speakFrom: 60))
+        #expect(
+            decide(before: 60, incarnation: 2) == .start(usesSnapshot: false, from: 0, speakFrom: 60, settles: true))
+    }
+
+    @Test("Where a new incarnation begins is committed first, be it the log's start; only once, and by no first one")
+    func settling() {
+        #expect(decide(incarnation: 2) == .start(usesSnapshot: false, from: 0, speakFrom: 0, settles: true))
+        #expect(
+            decide(committed: 60, incarnation: 2) == .start(usesSnapshot: false, from: 0, speakFrom: 60))
+        #expect(
+            decide(committed: 40, before: 60, incarnation: 2, rebuild: true)
+                == .start(usesSnapshot: false, from: 0, speakFrom: 60, settles: true))
+        #expect(decide(incarnation: 1) == .start(usesSnapshot: false, from: 0, speakFrom: 0))
     }
 
     @Test("Other logic, lost history, a truncated log: refused, with the choices named")
@@ -343,7 +355,8 @@ struct RecoveryTests {
     @Test("Rebuilding from what is left needs a new incarnation, and then starts at the log's start")
     func rebuild() {
         #expect(
-            decide(start: 20, incarnation: 2, rebuild: true) == .start(usesSnapshot: false, from: 20, speakFrom: 20))
+            decide(start: 20, incarnation: 2, rebuild: true)
+                == .start(usesSnapshot: false, from: 20, speakFrom: 20, settles: true))
     }
 }
 

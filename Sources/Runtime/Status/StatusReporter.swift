@@ -108,7 +108,7 @@ struct StatusReporter {
         let phase: TaskStatus.Phase =
             switch state.phase {
             case .recovering: .recovering
-            case .replaying: .replaying
+            case .replaying, .settling: .replaying
             case .running: .running
             }
         let counters = logic?.emitter.counters ?? EmitterCounters()
