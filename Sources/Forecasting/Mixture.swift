@@ -4,8 +4,6 @@ struct PendingQuantiles: BitwiseCopyable {
     var base: Float = 0
     /// The step that it speaks of; 0 if the place is free.
     var target: UInt32 = 0
-    /// Bit k: member k spoke.
-    var awake: UInt32 = 0
     /// By member and level, then what was issued: changes, in the series' unit of measure.
     var said: [20 of UInt16] = InlineArray(repeating: 0)
 
@@ -67,9 +65,8 @@ struct HorizonMixture: BitwiseCopyable {
     /// By member: its weight where nothing is known.
     private static var initial: [3 of Float] { [1, 1, 0.3] }
 
-    /// By member and level: discounted regret towards the member, and the weight that follows.
+    /// By member and level: discounted regret towards the member. The weights follow from it.
     private var regrets: [15 of Float] = InlineArray(repeating: 0)
-    private var weights: [15 of Float] = InlineArray(repeating: 0)
     /// By level: discounted squares of the regrets.
     private var squares: [5 of Float] = InlineArray(repeating: 0)
     /// By level: log₂ of the stretch about the median.
@@ -79,11 +76,11 @@ struct HorizonMixture: BitwiseCopyable {
     private var place: UInt32 = 0
     private(set) var tail = Tail()
     private var pending: [4 of PendingQuantiles] = InlineArray(repeating: PendingQuantiles())
+    /// By place: bit k if member k spoke.
+    private var awakes: [4 of UInt8] = InlineArray(repeating: 0)
 
     var isSound: Bool {
-        for index in 0..<(Self.numbers) where !(weights[index] >= 0 && weights[index] <= 1) {
-            return false
-        }
+        for index in 0..<Self.numbers where !(regrets[index].magnitude < .infinity) { return false }
         for level in 0..<Self.levels where !(stretches[level].magnitude <= 3 && squares[level] >= 0) { return false }
         return tail.isSound
     }
@@ -92,13 +89,13 @@ struct HorizonMixture: BitwiseCopyable {
     /// - Parameter prior: what the class knows of this horizon.
     @inline(__always)
     mutating func combine(_ said: UnsafeMutablePointer<Float>, awake: UInt32, prior: ClassPrior) {
-        if judged == 0 { for level in 0..<Self.levels { weigh(level, rate: 0, prior.leads) } }
         let issued = said + Self.numbers
         for level in 0..<Self.levels {
+            let weights = weights(level, prior.leads)
             var sum: Float = 0
             var total: Float = 0
             for member in 0..<Self.members where awake & (1 << UInt32(member)) != 0 {
-                let weight = weights[member &* Self.levels &+ level]
+                let weight = weights[member]
                 sum += weight * said[member &* Self.levels &+ level]
                 total += weight
             }
@@ -136,11 +133,11 @@ struct HorizonMixture: BitwiseCopyable {
         var forecast = PendingQuantiles()
         forecast.base = m.pointee.base
         forecast.target = m.pointee.step &+ horizon
-        forecast.awake = awake
         for index in 0..<(Self.numbers &+ Self.levels) {
             forecast.said[index] = PendingQuantiles.packed(said[index] * m.pointee.unit)
         }
         pending[Int(place) % Self.places] = forecast
+        awakes[Int(place) % Self.places] = UInt8(truncatingIfNeeded: awake)
         place &+= 1
         nextIssue = m.pointee.step &+ max((horizon &+ UInt32(Self.places) &- 1) / UInt32(Self.places), 1)
     }
@@ -154,12 +151,14 @@ struct HorizonMixture: BitwiseCopyable {
             let isNow = pending[index].target == step
             pending[index].target = 0
             guard isNow else { continue }
-            for number in 0..<Self.numbers { carried[number / Self.levels] += Double(weights[number]) }
-            learn(pending[index], value: value, prior: prior)
+            learn(pending[index], awake: awakes[index], value: value, prior: prior, carried)
         }
     }
 
-    private mutating func learn(_ forecast: PendingQuantiles, value: Float, prior: ClassPrior) {
+    private mutating func learn(
+        _ forecast: PendingQuantiles, awake: UInt8, value: Float, prior: ClassPrior,
+        _ carried: UnsafeMutablePointer<Double>
+    ) {
         let actual = clamped(value - forecast.base, 1e30)
         let priors = prior.leads
         learnTail(forecast, actual, prior.tail)
@@ -169,7 +168,10 @@ struct HorizonMixture: BitwiseCopyable {
             let share = ForecastLevels.all[level]
             let miss = actual - forecast.issued(level)
             let slope = miss > 0 ? -share : 1 - share
-            learnWeights(level, forecast, slope, priors)
+            let weights = weights(level, priors)
+            for member in 0..<Self.members { carried[member] += Double(weights[member]) }
+            learnRegrets(level, forecast, awake, slope)
+            learnPrior(level, priors)
             // What is as good as equal says nothing.
             guard miss.magnitude > actual.magnitude / 128, level != 1 else { continue }
             let push = level == 0 ? slope : -slope
@@ -193,8 +195,8 @@ struct HorizonMixture: BitwiseCopyable {
     }
 
     @inline(__always)
-    private mutating func learnWeights(
-        _ level: Int, _ forecast: PendingQuantiles, _ slope: Float, _ priors: UnsafeMutablePointer<Float>
+    private mutating func learnRegrets(
+        _ level: Int, _ forecast: PendingQuantiles, _ awake: UInt8, _ slope: Float
     ) {
         let issued = forecast.issued(level)
         let usual = Self.shareMax * squares[level].squareRoot()
@@ -203,7 +205,7 @@ struct HorizonMixture: BitwiseCopyable {
         for member in 0..<Self.members {
             let index = member &* Self.levels &+ level
             var regret: Float = 0
-            if forecast.awake & (1 << UInt32(member)) != 0 {
+            if awake & (1 << UInt8(member)) != 0 {
                 let said = PendingQuantiles.unpacked(forecast.said[index])
                 regret = clamped(slope * (issued - said), limit)
             }
@@ -211,22 +213,42 @@ struct HorizonMixture: BitwiseCopyable {
             regrets[index] = Self.fade * regrets[index] + regret
         }
         squares[level] = Self.fade * squares[level] + square
-        if squares[level] > 0 { weigh(level, rate: Self.rate / squares[level].squareRoot(), priors) }
     }
 
-    /// The weights that follow from regrets and priors; the priors learn too, if there is a rate.
-    private mutating func weigh(_ level: Int, rate: Float, _ priors: UnsafeMutablePointer<Float>) {
+    /// How far each member leads at a level, a power of two; 0 for the one that leads.
+    @inline(__always)
+    private func leads(_ level: Int) -> [3 of Float] {
+        guard squares[level] > 0 else { return InlineArray(repeating: 0) }
         var largest = regrets[level]
         for member in 1..<Self.members { largest = max(largest, regrets[member &* Self.levels &+ level]) }
+        let rate = Self.rate / squares[level].squareRoot()
+        return InlineArray { max(rate * (regrets[$0 &* Self.levels &+ level] - largest), -30) }
+    }
+
+    /// The members' weights at a level, by what they led by and by what the class knows.
+    @inline(__always)
+    private func weights(_ level: Int, _ priors: UnsafeMutablePointer<Float>) -> [3 of Float] {
+        let leads = leads(level)
+        let initial = Self.initial
+        var weights: [3 of Float] = InlineArray(repeating: 0)
         var total: Float = 0
         for member in 0..<Self.members {
-            let index = member &* Self.levels &+ level
-            let lead = max(rate * (regrets[index] - largest), -30)
-            if rate > 0 { priors[index] += Self.priorGain * (max(lead, -Self.leadMax) - priors[index]) }
-            weights[index] = Self.initial[member] * Wave.exp2(lead + priors[index])
-            total += weights[index]
+            weights[member] = initial[member] * Wave.exp2(leads[member] + priors[member &* Self.levels &+ level])
+            total += weights[member]
         }
-        for member in 0..<Self.members { weights[member &* Self.levels &+ level] /= total }
+        for member in 0..<Self.members { weights[member] /= total }
+        return weights
+    }
+
+    /// The class takes in how far each member led.
+    @inline(__always)
+    private func learnPrior(_ level: Int, _ priors: UnsafeMutablePointer<Float>) {
+        guard squares[level] > 0 else { return }
+        let leads = leads(level)
+        for member in 0..<Self.members {
+            let index = member &* Self.levels &+ level
+            priors[index] += Self.priorGain * (max(leads[member], -Self.leadMax) - priors[index])
+        }
     }
 
     /// Drops what is pending, as what comes cannot be compared with it.
