@@ -10,10 +10,11 @@ package protocol Forecaster: BitwiseCopyable {
     ///   - milliseconds: event time since the epoch.
     ///   - neighbours: what up to four neighbours, or users, have just done, the strongest first: their latest changes,
     ///     each in its own usual change; 0 where nothing is known.
+    ///   - activity: what the users of the series' resource have just done, where another of its metrics counts them.
     /// - Returns: true if the sample opened a new step of the series, false if it was merged into the present one.
     mutating func fold(
         _ value: Double, at milliseconds: Int64, plan: HorizonPlan, shared: UnsafeMutablePointer<SharedModels>,
-        neighbours: SIMD4<Float>
+        neighbours: SIMD4<Float>, activity: UserActivity
     ) -> Bool
 
     /// Lets time pass up to a sample whose value is not to be learned from (an announced event is taking effect).

@@ -54,7 +54,7 @@ extension SeriesModel {
 extension SeriesModel {
     package mutating func fold(
         _ value: Double, at milliseconds: Int64, plan: HorizonPlan, shared: UnsafeMutablePointer<SharedModels>,
-        neighbours: SIMD4<Float> = SIMD4(repeating: 0)
+        neighbours: SIMD4<Float> = SIMD4(repeating: 0), activity: UserActivity = UserActivity()
     ) -> Bool {
         let value = Float(value)
         if front.steps == 0 {
@@ -80,7 +80,7 @@ extension SeriesModel {
         }
         front.learn(spread: spread, local: local)
         judge()
-        foresee(shared, local: local, observes: true, neighbours: neighbours)
+        foresee(shared, local: local, observes: true, neighbours: neighbours, activity: activity)
         if trialEnd != 0 { tryChallenger() }
         return true
     }
@@ -109,6 +109,9 @@ extension SeriesModel {
         return elapsed.count
     }
 
+    /// What this series says of the users of its resource, if it counts them.
+    package var activity: UserActivity { ridge.activity(stepMilliseconds: front.stepMilliseconds) }
+
     private func stepsIn(seconds: Float) -> Float { seconds * 1_000 / Float(max(front.stepMilliseconds, 1)) }
 
     /// The step is known, or another one: horizons are counted anew.
@@ -135,9 +138,10 @@ extension SeriesModel {
     ///   - observes: the step is new and was measured; otherwise they only speak.
     private mutating func foresee(
         _ shared: UnsafeMutablePointer<SharedModels>, local: Int64, observes: Bool,
-        neighbours: SIMD4<Float> = SIMD4(repeating: 0)
+        neighbours: SIMD4<Float> = SIMD4(repeating: 0), activity: UserActivity = UserActivity()
     ) {
         var m = Moment()
+        m.activity = activity
         for index in 0..<4 { m.neighbours[index] = clamped(neighbours[index], 50) }
         m.anchorCount = Int(anchorCount)
         m.anchorSteps = anchorSteps

@@ -21,7 +21,7 @@ struct SeriesModelTests {
     func size() {
         #expect(MemoryLayout<SeriesModel>.size == MemoryLayout<SeriesModel>.stride)
         #expect(MemoryLayout<SeriesModel>.size == partsSize(SeriesModel()))
-        #expect(MemoryLayout<SeriesModel>.stride <= 11_104)
+        #expect(MemoryLayout<SeriesModel>.stride <= 11_136)
     }
 
     @Test("beats persistence at 30 minutes on a noisy daily wave", arguments: [1, 2, 3] as [UInt64])

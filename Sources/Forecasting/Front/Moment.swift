@@ -58,6 +58,12 @@ package struct Moment: BitwiseCopyable {
         static let later = 7
     }
 
+    /// What the clock reads at the step, and will read at each anchor.
+    var clock = ClockReadings.Lanes(repeating: 0)
+    var clockThen: [6 of ClockReadings.Lanes] = InlineArray(repeating: ClockReadings.Lanes(repeating: 0))
+    /// What users have just done, where that is known.
+    var activity = UserActivity()
+
     package init() {}
 }
 

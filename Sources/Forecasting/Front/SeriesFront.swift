@@ -252,6 +252,7 @@ extension SeriesFront {
         let usual = self.usual(at: lastMilliseconds, local: local)
         m.milliseconds = lastMilliseconds
         m.step = step
+        m.clock = ClockReadings.read(local)
         m.elapsed = elapsed
         m.stepMilliseconds = stepMilliseconds
         m.value = value
@@ -282,6 +283,7 @@ extension SeriesFront {
             let target = lastMilliseconds &+ ahead
             m.kept[anchor] = cycle.kept(after: ahead)
             let then = clock.local(target)
+            m.clockThen[anchor] = ClockReadings.read(then)
             let later =
                 profile.value(at: then) + week.value(at: then) + m.kept[anchor] * cycle.value(at: target)
             m.later[anchor] = clamped((later - usual) * inverse, 200)

@@ -14,12 +14,15 @@ struct StepRing: BitwiseCopyable {
     private var usual: [64 of Int16] = InlineArray(repeating: 0)
     /// Numbers of the steps, the lower half; 0 marks a place that was never used.
     private var steps: [64 of UInt16] = InlineArray(repeating: 0)
-    /// Readings in 1/64 of the unit.
+    /// What users had just done, in twelfths of their mean error.
+    private var users: [64 of Int8] = InlineArray(repeating: 0)
+    /// Readings in 1/64 of the unit; in the place of the one that differs by horizon, what the clock left over.
     private var readings: [512 of Int16] = InlineArray(repeating: 0)
     /// Steps from one place to the next.
     private(set) var stride: UInt32 = 1
 
     private static let resolution: Float = 64
+    private static let usersResolution: Float = 12
 
     /// Is for horizons up to so many steps from now on; starts empty if that is news.
     @inline(__always)
@@ -35,7 +38,8 @@ struct StepRing: BitwiseCopyable {
     /// Keeps a step.
     @inline(__always)
     mutating func keep(
-        _ step: UInt32, base: Float, unit: Float, usual value: Float, readings lanes: Readings, trend: TrendOutlook
+        _ step: UInt32, base: Float, unit: Float, usual value: Float, readings lanes: Readings, trend: TrendOutlook,
+        clock: ClockOutlook
     ) {
         guard step % stride == 0 else { return }
         let place = Int((step / stride) & 63)
@@ -45,9 +49,11 @@ struct StepRing: BitwiseCopyable {
         usual[place] = Self.fine(value / self.unit(place))
         trendDistances[place] = PendingQuantiles.packed(trend.distance)
         trendSlopes[place] = PendingQuantiles.packed(trend.slope)
+        users[place] = Int8(clampedInt32((clock.users * Self.usersResolution).rounded(), -126, 126))
         for lane in 0..<Moment.readingCount {
             readings[Moment.readingCount &* place &+ lane] = Self.fine(lanes[lane])
         }
+        readings[Moment.readingCount &* place &+ Moment.Reading.later] = Self.fine(clock.left)
     }
 
     @inline(__always)
@@ -79,6 +85,13 @@ struct StepRing: BitwiseCopyable {
             distance: PendingQuantiles.unpacked(trendDistances[place]),
             slope: PendingQuantiles.unpacked(trendSlopes[place]))
     }
+    @inline(__always)
+    mutating func clock(_ place: Int) -> ClockOutlook {
+        let left = readings[Moment.readingCount &* place &+ Moment.Reading.later]
+        return ClockOutlook(
+            left: Float(left) * (1 / Self.resolution), users: Float(users[place]) * (1 / Self.usersResolution))
+    }
+    /// The one that differs by horizon is the caller's.
     @inline(__always)
     mutating func readings(_ place: Int) -> Readings {
         var lanes = Readings(repeating: 0)

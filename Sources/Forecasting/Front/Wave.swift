@@ -24,4 +24,18 @@ extension Wave {
         let mantissa = 1 + part * (0.695_65 + part * (0.226_17 + part * 0.078_02))
         return mantissa * Float(bitPattern: UInt32(Int32(whole) + 127) << 23)
     }
+
+    /// A whole power of a number.
+    @inline(__always)
+    static func power(_ base: Float, _ exponent: UInt32) -> Float {
+        var power: Float = 1
+        var square = base
+        var rest = exponent
+        while rest > 0 {
+            if rest & 1 != 0 { power *= square }
+            square *= square
+            rest >>= 1
+        }
+        return power
+    }
 }
