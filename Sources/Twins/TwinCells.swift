@@ -36,7 +36,8 @@ struct ResourceCell: BitwiseCopyable {
     /// 1 if the last word on ready units came from an actuator rather than from telemetry.
     var unitsAreReported: UInt8 = 0
     private var spare: UInt8 = 0
-    private var spare32: UInt32 = 0
+    /// The series that counts its users; `none` if there is none.
+    var usersSeries: Int32 = none
 
     init(name: UInt32) { self.name = name }
 

@@ -36,6 +36,9 @@ extension TwinStage {
         let twin = resources.write(owner)
         twin.pointee.firstSeries = Int32(slot)
         twin.pointee.seriesCount &+= 1
+        if twin.pointee.usersSeries < 0 && UserMetrics.contains(names.bytes(of: metric)) {
+            twin.pointee.usersSeries = Int32(slot)
+        }
         return slot
     }
 

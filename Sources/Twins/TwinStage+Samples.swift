@@ -46,7 +46,8 @@ extension TwinStage {
         let fed = withoutEvents(value, at: time, cell, mask: twin.pointee.eventMask)
         let opens =
             if let fed {
-                cell.pointee.model.fold(fed, at: time, plan: plan, shared: shared)
+                cell.pointee.model.fold(
+                    fed, at: time, plan: plan, shared: shared, activity: activity(of: twin, besides: slot))
             } else {
                 cell.pointee.model.pass(to: time, plan: plan, shared: shared)
             }

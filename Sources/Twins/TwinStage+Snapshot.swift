@@ -100,6 +100,10 @@ extension TwinStage {
                 next = series.read(Int(next)).pointee.next
             }
             guard left == 0 else { throw .invalid("a twin's list of series is short") }
+            let users = Int(resources.read(place).pointee.usersSeries)
+            guard users < series.count, users < 0 || Int(series.read(users).pointee.resource) == place else {
+                throw .invalid("a twin's users are counted elsewhere")
+            }
         }
         guard listed == seriesIndex.count else { throw .invalid("a series stands in no list") }
     }
