@@ -45,6 +45,51 @@ struct HarmonicRegressionTests {
         #expect(model.isSound)
     }
 
+    /// U D Uᵀ.
+    private func covariance(_ model: HarmonicRegression) -> [[Double]] {
+        let count = HarmonicRegression.count
+        func factor(_ row: Int, _ column: Int) -> Double {
+            row == column ? 1 : row > column ? 0 : Double(model.upper[column * (column - 1) / 2 + row])
+        }
+        return (0..<count).map { row in
+            (0..<count).map { column in
+                (0..<count).reduce(0) { $0 + factor(row, $1) * Double(model.diagonal[$1]) * factor(column, $1) }
+            }
+        }
+    }
+
+    @Test("keeps the covariance that the plain update would give", arguments: [13, 14] as [UInt64])
+    func factors(seed: UInt64) {
+        var random = SeededRandom(seed: seed)
+        let count = HarmonicRegression.count
+        var model = HarmonicRegression()
+        model.begin(at: 0, 288)
+        var plain = covariance(model)
+        for index in 0..<400 {
+            let first = index % 2 == 0 ? 0 : random.below(count)
+            var readings = ClockReadings.Lanes(repeating: 0)
+            for lane in first..<count { readings[lane] = Float(random.normal()) }
+            let fade: Float = index % 2 == 0 ? 0.99 : 1
+            model.update(readings, from: first, 1, noise: 2, fade: fade)
+            for row in 0..<count { for column in 0..<count { plain[row][column] /= Double(fade) } }
+            let pull = (0..<count).map { row in
+                (0..<count).reduce(0) { $0 + plain[row][$1] * Double(readings[$1]) }
+            }
+            let total = (0..<count).reduce(2) { $0 + pull[$1] * Double(readings[$1]) }
+            for row in 0..<count {
+                for column in 0..<count { plain[row][column] -= pull[row] * pull[column] / total }
+            }
+        }
+        let factored = covariance(model)
+        for row in 0..<count {
+            for column in 0..<count {
+                let usual = (plain[row][row] * plain[column][column]).squareRoot()
+                let miss = (factored[row][column] - plain[row][column]).magnitude
+                #expect(miss < 1e-3 * usual, "seed \(seed): \(row), \(column)")
+            }
+        }
+    }
+
     @Test("stays sound and alert where nothing new comes for long")
     func windUp() {
         var model = HarmonicRegression()

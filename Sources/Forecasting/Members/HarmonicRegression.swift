@@ -33,8 +33,8 @@ struct HarmonicRegression: BitwiseCopyable {
     private static let errorMax: Float = 6
 
     /// U above its diagonal by columns, and D.
-    private var upper: [55 of Float] = InlineArray(repeating: 0)
-    private var diagonal: [11 of Float] = InlineArray(repeating: 0)
+    private(set) var upper: [55 of Float] = InlineArray(repeating: 0)
+    private(set) var diagonal: [11 of Float] = InlineArray(repeating: 0)
     private var weights: [11 of Float] = InlineArray(repeating: 0)
     /// Mean absolute error.
     private var spread: Float = 0
@@ -107,12 +107,12 @@ extension HarmonicRegression {
         let limit = Self.huber * spread
         let noise = size <= limit || limit <= 0 ? 1 : min(size / limit, 1e6)
         let fade = 1 - 1 / min(Self.memoryDays * perDay, Float(seen) + perDay)
-        update(readings, error, noise: noise, fade: fade)
+        update(readings, from: 0, error, noise: noise, fade: fade)
         shrink(Int(seen) % Self.count)
         learnPersistence(clamped(value - explained(readings), 1e25), elapsed: m.pointee.elapsed, perDay)
     }
 
-    private mutating func begin(at value: Float, _ perDay: Float) {
+    mutating func begin(at value: Float, _ perDay: Float) {
         weights[0] = clamped(value, 1e25)
         for index in 0..<Self.count {
             let days = Self.week.contains(index) ? Self.initialWeekDays : Self.initialDays
@@ -131,18 +131,21 @@ extension HarmonicRegression {
         var only = ClockReadings.Lanes(repeating: 0)
         only[index] = 1
         let shrinkage = index == Self.users ? Self.usersShrinkage : Self.shrinkage
-        update(only, index == 0 ? 0 : -weights[index], noise: 1 / shrinkage, fade: 1)
+        update(only, from: index, index == 0 ? 0 : -weights[index], noise: 1 / shrinkage, fade: 1)
     }
 
     /// Bierman's update: what is read was off by `error`, in which there is `noise` times the usual variance.
-    private mutating func update(_ readings: ClockReadings.Lanes, _ error: Float, noise: Float, fade: Float) {
+    /// - Parameter first: the first reading that is not zero.
+    mutating func update(
+        _ readings: ClockReadings.Lanes, from first: Int, _ error: Float, noise: Float, fade: Float
+    ) {
         var gain: [11 of Float] = InlineArray(repeating: 0)
         var total = noise
-        var column = 0
+        var column = first &* (first &- 1) / 2
         let growth = 1 / fade
-        for index in 0..<Self.count {
+        for index in first..<Self.count {
             var reading = readings[index]
-            for row in 0..<index { reading += upper[column &+ row] * readings[row] }
+            for row in first..<index { reading += upper[column &+ row] * readings[row] }
             let variance = diagonal[index] * growth
             let pull = variance * reading
             let before = total
