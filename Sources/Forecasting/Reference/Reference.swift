@@ -375,6 +375,8 @@ struct Reference: BitwiseCopyable {
         normal = growth.normal
         noise = max(scale, floor)
         choose()
+        // With the shape of the day it is another reference.
+        if hasDay, knowsDay == 0, isFrozen != 0 { isRenewed = 1 }
         knowsDay = hasDay || (stepsPerDay < 12 && total > 64) ? 1 : 0
         isFrozen = 1
         frozenAge = age
