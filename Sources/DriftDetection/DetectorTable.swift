@@ -59,6 +59,16 @@ struct DetectorTable: ~Copyable {
         }
     }
 
+    /// What was just found is no drift.
+    mutating func excuse(_ slot: Int) {
+        switch kind {
+        case .cusum: cusum.write(slot).pointee.excuse()
+        case .pageHinkley: pageHinkley.write(slot).pointee.excuse()
+        case .adwin: adwin.write(slot).pointee.excuse()
+        case .kswin: kswin.write(slot).pointee.excuse()
+        }
+    }
+
     /// Forgets all that was learned: the twin behind it is another one.
     mutating func forget(_ slot: Int) {
         switch kind {

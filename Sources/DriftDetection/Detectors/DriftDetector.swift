@@ -62,4 +62,10 @@ package protocol DriftDetector: BitwiseCopyable, Sendable {
 
     /// Begins anew against a refitted reference; what was learned about the noise may be kept.
     mutating func restart()
+    /// The alarm just raised was none: others know what it was. No evidence that the series is restless.
+    mutating func excuse()
+}
+
+extension DriftDetector {
+    package mutating func excuse() {}
 }
