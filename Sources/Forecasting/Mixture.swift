@@ -59,8 +59,8 @@ struct HorizonMixture: BitwiseCopyable {
     private static let stretchGain: Float = 0.007
     private static let stretchMax: Float = 3
     private static let classGain: Float = 0.002
-    private static let missWeight: Float = 1.05
-    private static let rareWeight: Float = 1.25
+    /// By level: what a miss counts for, beside a hit.
+    private static var missWeights: [5 of Float] { [1, 1, 1.08, 1.04, 1.25] }
 
     /// By member: its weight where nothing is known.
     private static var initial: [3 of Float] { [1, 1, 0.3] }
@@ -176,7 +176,7 @@ struct HorizonMixture: BitwiseCopyable {
             guard miss.magnitude > actual.magnitude / 128, level != 1 else { continue }
             let push = level == 0 ? slope : -slope
             // Misses come in clusters and the rarest are few: they count for more, and there the class helps.
-            let weighed = push > 0 ? push * (level == 4 ? Self.rareWeight : level == 2 ? Self.missWeight : 1) : push
+            let weighed = push > 0 ? push * Self.missWeights[level] : push
             stretches[level] = clamped(stretches[level] + gain * weighed, Self.stretchMax)
             guard level == 4 else { continue }
             let place = Self.numbers &+ level

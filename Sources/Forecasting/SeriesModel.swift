@@ -287,7 +287,6 @@ extension SeriesModel {
         let local = shared.pointee.clock.local(front.lastMilliseconds)
         reference.refit(history, last: local, settleSteps: settleSteps)
         changedStep = front.step &- min(front.step, UInt32(max(history.count, 1) &- 1))
-        ridge.forget(before: changedStep)
         trialEnd = front.step &+ Self.trialSteps
         tryChallenger()
         foresee(shared, local: local, observes: false)

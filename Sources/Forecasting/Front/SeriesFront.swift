@@ -292,11 +292,12 @@ extension SeriesFront {
         m.inputs[MomentInput.seasonalChange] = m.anchorCount > 1 ? m.seasonal[1] : 0
     }
 
-    /// Goes on with levels that know only the steps since a change. What is usual in a day or a week stays, and so does
-    /// the size of the errors.
+    /// Goes on with levels that know only the steps since a change. What is usual in a day or a week stays; errors are as
+    /// large as of late.
     mutating func adopt(_ levels: Levels) {
         self.levels = levels
         self.levels.median = levels.normal
+        slowScale = max(fastScale, slowScale / 64)
     }
 
     /// A cycle of this period was found in the data. It takes the place of one that is not believed.

@@ -99,16 +99,6 @@ struct StepRing: BitwiseCopyable {
         return lanes * (1 / Self.resolution)
     }
 
-    /// Forgets what was kept before a step.
-    mutating func forget(before step: UInt32) {
-        guard step > 0 else { return }
-        var old = (step &- 1) / stride
-        for _ in 0..<Self.places where old > 0 {
-            if let place = place(of: old &* stride) { steps[place] = 0 }
-            old &-= 1
-        }
-    }
-
     mutating func scale(by factor: Float) {
         for place in 0..<Self.places {
             bases[place] *= factor

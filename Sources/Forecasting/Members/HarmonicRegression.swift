@@ -72,6 +72,13 @@ extension HarmonicRegression {
         return sum
     }
 
+    /// The level has moved: of what is left over now only so much is not due to that.
+    mutating func move(leaving rest: Float) {
+        guard seen > 0 else { return }
+        weights[0] = clamped(weights[0] + left - rest, 1e25)
+        left = clamped(rest, 1e25)
+    }
+
     /// What so much activity of users adds.
     @inline(__always)
     func effect(of distance: Float) -> Float { weights[Self.users] * distance }

@@ -13,7 +13,7 @@ struct RidgeMember: Member {
     private var baseLoss: [6 of Float] = InlineArray(repeating: 0)
     private var trend = DampedTrend()
     private var shares: [6 of StackShare] = InlineArray(repeating: StackShare())
-    private var harmonic = HarmonicRegression()
+    var harmonic = HarmonicRegression()
     private var clockShares: [6 of StackShare] = InlineArray(repeating: StackShare())
 
     /// Forecasts that count as much as all older ones together, where they do not overlap.
@@ -48,9 +48,6 @@ struct RidgeMember: Member {
         return steps <= 1 ? first : first * Float(steps).squareRoot()
     }
 
-    /// What was read before a change says nothing of what came after it.
-    mutating func forget(before step: UInt32) { ring.forget(before: step) }
-
     mutating func scale(by factor: Float) {
         ring.scale(by: factor)
         trend.scale(by: factor)
@@ -76,8 +73,10 @@ extension RidgeMember {
             let change = clamped((m.pointee.value - ring.base(place)) * inverse, 500)
             let trend = ring.trend(place).change(over: steps, later: features[Moment.Reading.later])
             let clock = clockChange(anchor, m, to: (expected - ring.base(place)) * inverse, ring.clock(place), inverse)
+            let words = Words(
+                change: change, trend: trend, clock: clock, repeated: m.pointee.inputs[MomentInput.repeated])
             learn(
-                anchor, features, Words(change: change, trend: trend, clock: clock), steps: steps,
+                anchor, features, words, steps: steps,
                 shared.pointee.experience(of: m.pointee.kin, anchor))
         }
         trend.learn(m.pointee.base - m.pointee.usual, elapsed: m.pointee.elapsed)
@@ -95,7 +94,8 @@ extension RidgeMember {
         let miss = actual - regressions[anchor].predict(features)
         let plain = regressed(anchor, features, steps: steps)
         let trended = followed(anchor, plain, words.trend, trendShare(anchor), steps: steps)
-        let error = actual - followed(anchor, trended, words.clock, clockShare(anchor), steps: steps)
+        let share = clockShare(anchor, words.repeated)
+        let error = actual - followed(anchor, trended, words.clock, share, steps: steps)
         // Errors of horizons that overlap say little that is new.
         let pace = min(4 / Float(steps), 1)
         bands[anchor].learn(error, guess: guess(steps), pace: pace)
@@ -134,7 +134,8 @@ extension RidgeMember {
         let inverse = 1 / m.pointee.unit
         let expected = harmonic.value(m.pointee.clockThen[anchor])
         let clock = clockChange(anchor, m, to: (expected - m.pointee.base) * inverse, clockOutlook(m), inverse)
-        let change = followed(anchor, trended, clock, clockShare(anchor), steps: steps)
+        let share = clockShare(anchor, m.pointee.inputs[MomentInput.repeated])
+        let change = followed(anchor, trended, clock, share, steps: steps)
         bands[anchor].write(around: change, guess: guess(steps), into: out)
         return true
     }
@@ -158,8 +159,12 @@ extension RidgeMember {
     @inline(__always)
     private func trendShare(_ anchor: Int) -> Float { shares[anchor].value(shrinkage: Self.trendShrinkage) }
 
+    /// A series that stands still most of the time has no waves.
+    /// - Parameter repeated: the share of values that repeat the one before.
     @inline(__always)
-    private func clockShare(_ anchor: Int) -> Float { clockShares[anchor].value(shrinkage: Self.clockShrinkage) }
+    private func clockShare(_ anchor: Int, _ repeated: Float) -> Float {
+        (1 - repeated) * clockShares[anchor].value(shrinkage: Self.clockShrinkage)
+    }
 
     /// One word, moved towards another by the share that has paid.
     @inline(__always)
@@ -209,6 +214,8 @@ private struct Words {
     var change: Float
     var trend: Float
     var clock: Float
+    /// The share of values that repeat the one before.
+    var repeated: Float
 }
 
 /// A trend as it stood at a step: how far its level lay from the base without what is usual, and its slope, units.
