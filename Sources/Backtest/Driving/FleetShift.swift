@@ -64,10 +64,11 @@ package final class FleetShift {
             }.map { $0 - shiftAt }
         }
 
-        /// What one round takes before the shift: the median of the second half of them.
+        /// What a round takes before the shift: the mean of the second half of them, as what comes up only now and
+        /// then keeps a worker busy too.
         package var restSeconds: Double {
-            let rest = rounds[(shiftAt / 2)..<shiftAt].map(\.seconds).sorted()
-            return rest.isEmpty ? 0 : rest[rest.count / 2]
+            let rest = rounds[(shiftAt / 2)..<shiftAt]
+            return rest.reduce(0) { $0 + $1.seconds } / Double(max(rest.count, 1))
         }
 
         /// The dearest round since the shift, in rounds at rest.
@@ -84,19 +85,23 @@ package final class FleetShift {
         }
 
         /// How far a worker falls behind that is busy for a share of its time before the shift.
-        /// - Returns: the longest lag, in steps of the series, and the rounds from the shift until there is none left;
-        ///   nil if there is some at the end.
+        /// - Returns: the longest lag, in steps of the series, and the rounds from the shift until it is no longer than
+        ///   it was at rest; nil if it still is at the end.
         package func lag(busy share: Double) -> (longest: Double, over: Int?) {
             let step = restSeconds / share
+            let usual = lags(rounds[(shiftAt / 2)..<shiftAt], step).max() ?? 0
+            let since = lags(rounds[shiftAt...], step)
+            let last = since.lastIndex { $0 > usual } ?? -1
+            return ((since.max() ?? 0) / max(step, 1e-12), last + 1 < since.count ? last + 1 : nil)
+        }
+
+        /// Round by round, the seconds by which a worker is behind that has `step` for each.
+        private func lags(_ rounds: ArraySlice<Round>, _ step: Double) -> [Double] {
             var lag = 0.0
-            var longest = 0.0
-            var last = -1
-            for (index, round) in rounds[shiftAt...].enumerated() {
+            return rounds.map { round in
                 lag = max(0, lag + round.seconds - step)
-                longest = max(longest, lag)
-                if lag > 0 { last = index }
+                return lag
             }
-            return (longest / max(step, 1e-12), last + 1 < rounds.count - shiftAt ? last + 1 : nil)
         }
     }
 
