@@ -115,8 +115,9 @@ extension TwinStage {
         for slot in 0..<resources.count where resources.read(slot).pointee.name != 0 {
             let cell = resources.read(slot).pointee
             let isOld = cell.lastTime < moment && cell.supplyTime < moment
-            // A time far ahead was none: it ages from now on.
-            if isFarAhead(cell.lastTime) { resources.write(slot).pointee.lastTime = sweptTo }
+            // A time more than a day ahead was none: it ages from now on. Up to that the watermark may lag: a twin that
+            // is forgotten too early does not know a repeat of its last samples.
+            if isFarAhead(cell.lastTime &- 86_400_000) { resources.write(slot).pointee.lastTime = sweptTo }
             let isGone = departures.contains(cell.name)
             guard isOld || isGone else { continue }
             if !isGone {

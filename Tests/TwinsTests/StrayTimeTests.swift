@@ -80,4 +80,14 @@ struct StrayTimeTests {
         try harness.feed([.watermark(t0 + 8_000), .watermark(t0 + 700_000)])
         #expect(harness.count("expired") == 1)
     }
+
+    @Test("A watermark that lags by hours lets no twin be forgotten before its time, so a repeat is known as one")
+    func laggingWatermark() throws {
+        var settings = TwinSettings()
+        settings.expireSeconds = 3_600
+        let harness = try Harness(settings)
+        try harness.feed([.sample("web", "rps", t0, 5), .watermark(t0), .sample("web", "rps", t0 + 36_000, 5)])
+        try harness.feed([.watermark(t0 + 7_000), .watermark(t0 + 20_000), .sample("web", "rps", t0 + 36_000, 5)])
+        #expect(harness.count("expired") == 0 && harness.count("duplicates") == 1)
+    }
 }
