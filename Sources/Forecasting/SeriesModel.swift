@@ -304,6 +304,7 @@ extension SeriesModel {
             anchorSteps: anchorSteps)
         guard let challenger else { return }
         front.adopt(challenger)
+        ridge.move(to: challenger.normal, at: front.step)
         trialEnd = 0
     }
 

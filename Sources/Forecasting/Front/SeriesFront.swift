@@ -38,7 +38,7 @@ struct SeriesFront: BitwiseCopyable {
     /// Number of the present step; gaps count.
     private(set) var step: UInt32 = 0
     private(set) var steps: UInt32 = 0
-    /// Steps since the start.
+    /// Steps since the series' step was found.
     private(set) var age: UInt32 = 0
     /// Steps from the one before to the present one.
     private var elapsed: UInt32 = 1

@@ -12,7 +12,7 @@ extension RidgeMember {
 
     /// Lets levels that know only the steps since a change forecast these steps, beside what the front's own levels
     /// read at the time: both through the same weights, at every horizon, each error in the horizon's usual error.
-    /// - Returns: the levels, if they were better; else nil. Then the regression on the clock has moved with them.
+    /// - Returns: the levels, if they were better; else nil.
     mutating func challenger(
         _ front: SeriesFront, since first: UInt32, isUsualKnown: Bool, anchorCount: Int, anchorSteps: [6 of UInt32]
     ) -> Levels? {
@@ -45,7 +45,6 @@ extension RidgeMember {
         guard losses.count >= (isFar ? Self.errorsMinFar : Self.errorsMin),
             losses.challenger < margin * losses.champion
         else { return nil }
-        if let last = ring.place(of: now) { harmonic.move(leaving: ring.base(last) - ring.usual(last) - levels.normal) }
         return levels
     }
 

@@ -13,7 +13,7 @@ struct RidgeMember: Member {
     private var baseLoss: [6 of Float] = InlineArray(repeating: 0)
     private var trend = DampedTrend()
     private var shares: [6 of StackShare] = InlineArray(repeating: StackShare())
-    var harmonic = HarmonicRegression()
+    private var harmonic = HarmonicRegression()
     private var clockShares: [6 of StackShare] = InlineArray(repeating: StackShare())
 
     /// Forecasts that count as much as all older ones together, where they do not overlap.
@@ -46,6 +46,12 @@ struct RidgeMember: Member {
     mutating func guess(_ steps: UInt32) -> Float {
         let first = bands[0].judged >= 8 ? bands[0].spread : 1
         return steps <= 1 ? first : first * Float(steps).squareRoot()
+    }
+
+    /// The level has moved to another at a step: so does what the clock lets expect.
+    mutating func move(to level: Float, at step: UInt32) {
+        guard let place = ring.place(of: step) else { return }
+        harmonic.move(leaving: ring.base(place) - ring.usual(place) - level)
     }
 
     mutating func scale(by factor: Float) {
