@@ -29,6 +29,9 @@ package struct SeriesModel: Forecaster {
     /// A challenger is tried every so many steps, and so many in all.
     private static let trialEvery: UInt32 = 2
     private static let trialSteps: UInt32 = 48
+    /// Usual errors by which it must lead to win, or be behind to lose: the proof is its own to bring.
+    private static let leadToWin: Float = 2
+    private static let leadToLose: Float = -1
 
     package init() {}
 
@@ -81,7 +84,7 @@ extension SeriesModel {
         front.learn(spread: spread, local: local)
         judge()
         foresee(shared, local: local, observes: true, neighbours: neighbours, activity: activity)
-        if trialEnd != 0 { tryChallenger() }
+        if trialEnd != 0, tryChallenger() { foresee(shared, local: local, observes: false) }
         return true
     }
 
@@ -288,24 +291,30 @@ extension SeriesModel {
         reference.refit(history, last: local, settleSteps: settleSteps)
         changedStep = front.step &- min(front.step, UInt32(max(history.count, 1) &- 1))
         trialEnd = front.step &+ Self.trialSteps
-        tryChallenger()
+        _ = tryChallenger()
         foresee(shared, local: local, observes: false)
     }
 
-    /// Levels that know only the steps since the change forecast beside those in use, and take their place once they
-    /// have been better.
-    private mutating func tryChallenger() {
-        guard front.step <= trialEnd else { return trialEnd = 0 }
-        guard (front.step &- changedStep) % Self.trialEvery == 0 || front.step &+ Self.trialSteps == trialEnd else {
-            return
+    /// Levels that know only the steps since the change forecast beside those in use, and take their place as soon as
+    /// they lead (A. Wald, "Sequential Analysis", 1947: evidence is added up until it is enough for one side).
+    /// - Returns: true if they took it.
+    private mutating func tryChallenger() -> Bool {
+        let isFirst = front.step &+ Self.trialSteps == trialEnd
+        guard front.step <= trialEnd else {
+            trialEnd = 0
+            return false
         }
-        let challenger = ridge.challenger(
+        guard isFirst || (front.step &- changedStep) % Self.trialEvery == 0 else { return false }
+        let trial = ridge.challenger(
             front, since: changedStep, isUsualKnown: front.isUsualKnown, anchorCount: Int(anchorCount),
             anchorSteps: anchorSteps)
-        guard let challenger else { return }
-        front.adopt(challenger)
-        ridge.move(to: challenger.normal, at: front.step)
+        guard let trial else { return false }
+        if trial.lead <= Self.leadToLose { trialEnd = 0 }
+        guard trial.lead >= Self.leadToWin else { return false }
+        front.adopt(trial.levels)
+        ridge.move(to: trial.levels.normal, at: front.step)
         trialEnd = 0
+        return true
     }
 
     /// A cycle of this period was found in the series' history.

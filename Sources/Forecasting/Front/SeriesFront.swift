@@ -292,11 +292,12 @@ extension SeriesFront {
         m.inputs[MomentInput.seasonalChange] = m.anchorCount > 1 ? m.seasonal[1] : 0
     }
 
-    /// Goes on with levels that know only the steps since a change. What is usual in a day or a week stays; errors are
-    /// as large as of late.
+    /// Goes on with levels that know only the steps since a change. What is usual in a day or a week stays, and so does
+    /// the way from the level to the slow median; errors are as large as of late.
     mutating func adopt(_ levels: Levels) {
+        let median = self.levels.median + (levels.normal - self.levels.normal)
         self.levels = levels
-        self.levels.median = levels.normal
+        self.levels.median = median
         slowScale = max(fastScale, slowScale / 64)
     }
 
