@@ -30,7 +30,7 @@ package struct SeriesModel: Forecaster {
     private static let trialEvery: UInt32 = 2
     private static let trialSteps: UInt32 = 48
     /// Usual errors by which it must lead to win, or be behind to lose: the proof is its own to bring.
-    private static let leadToWin: Float = 2
+    private static let leadToWin: Float = 2.5
     private static let leadToLose: Float = -1
 
     package init() {}

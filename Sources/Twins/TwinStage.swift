@@ -12,7 +12,7 @@ package struct TwinStage: ~Copyable, Stage {
     package static var inbox: TopicName { .observations }
     package static var outputs: [TopicName] { [.forecasts, .twins] }
     package static var watermarkOutput: TopicName? { .forecasts }
-    package static var logicVersion: UInt32 { 6 }
+    package static var logicVersion: UInt32 { 7 }
 
     let settings: TwinSettings
     let plan: HorizonPlan

@@ -3,11 +3,16 @@ import TwinCore
 /// What a day looks like: per time of day the usual distance from the level, in up to 288 bins of 16 bits.
 ///
 /// Each visit of a bin folds the mean of what was seen there, with a gain that falls with the days seen and stays at a
-/// fifth, so old days fade. During the first day the distance is from a fixed origin; then the profile is centred.
+/// fifth, so old days fade. A surprise counts for no more than three usual ones, which grow within a day of them: some
+/// hours of an incident leave little in the days after it. During the first day the distance is from a fixed origin; then the profile is centred.
 /// What only reads is `mutating` too, so that it works in place.
 struct DailyProfile: BitwiseCopyable {
     static let binsMax = 288
     private static let dayMilliseconds: Int64 = 86_400_000
+    /// Bins that were compared before surprises are bounded, and by how many usual ones: as learned from, and as counted.
+    private static let surprisesMin: Float = 32
+    private static let surpriseMax: Float = 3
+    private static let surpriseCounted: Float = 6
     /// A bin that was never visited.
     private static let unvisited = Int16.min
 
@@ -20,6 +25,9 @@ struct DailyProfile: BitwiseCopyable {
     /// Sum and count in the bin that is open.
     private var sum: Float = 0
     private var samples: Float = 0
+    /// Mean surprise of a bin, and those that it rests on, up to a day's.
+    private var surprise: Float = 0
+    private var surprises: Float = 0
     private var openBin: Int32 = -1
     private(set) var days: UInt16 = 0
     /// Bins in use; 0 if the step is too long for a profile.
@@ -97,13 +105,24 @@ struct DailyProfile: BitwiseCopyable {
         let gain = max(1 / (Float(days) + 1), 0.2)
         let target = mean / unit
         guard target.magnitude < 1e34 else { return }
-        let fresh = old == Self.unvisited ? target : Float(old) + gain * (target - Float(old))
+        let fresh = old == Self.unvisited ? target : Float(old) + gain * bounded(target - Float(old))
         var room = fresh
         while room.magnitude > 32_000 {
             coarsen()
             room *= 0.25
         }
         bins[index] = Int16(clampedInt32(room.rounded(), -32_767, 32_767))
+    }
+
+    /// As much of a surprise, in units, as is believed.
+    private mutating func bounded(_ error: Float) -> Float {
+        guard days > 0 else { return error }
+        let size = error.magnitude * unit
+        let isKnown = surprises >= Self.surprisesMin
+        let limit = isKnown ? Self.surpriseMax * surprise : size
+        surprises = min(surprises + 1, Float(Self.binsMax))
+        surprise += ((isKnown ? min(size, Self.surpriseCounted * surprise) : size) - surprise) / surprises
+        return clamped(error, limit / unit)
     }
 
     /// Makes room for larger values: four times the unit.
@@ -152,6 +171,7 @@ struct DailyProfile: BitwiseCopyable {
     mutating func scale(by factor: Float) {
         unit *= factor
         origin *= factor
+        surprise *= factor
         sum *= factor
     }
 }

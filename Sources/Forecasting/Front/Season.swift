@@ -7,6 +7,9 @@ import TwinCore
 /// Each visit of a bin folds the mean of what was seen there, with a gain that falls with the cycles seen and stays at
 /// a quarter, so old cycles fade. What is believed is the share in which that came which the bins had said before (a
 /// regression without intercept, forgotten): a series without the cycle has none, and a wrong period does no harm.
+///
+/// The bins of a cycle that was found lie around the level of about two cycles, and are believed by the changes from
+/// one to the next, as they were found by changes: a level that wanders is no cycle, and none takes the level's place.
 /// What only reads is `mutating` too, so that it works in place.
 struct Season: BitwiseCopyable {
     static let binsMax = 84
@@ -32,11 +35,16 @@ struct Season: BitwiseCopyable {
     private var compared: UInt32 = 0
     /// Share of what the bins say that is believed.
     private(set) var belief: Float = 0
-    private var openBin: Int32 = -1
-    private var binCount: UInt32 = 0
+    private var openBin: Int16 = -1
+    private var binCount: UInt16 = 0
+    /// Running mean of the distances, what bins are measured from; 0 where they are not centred.
+    private var level: Float = 0
+    /// What came to the last bin, and what it had said before; NaN if that is not known.
+    private var cameBefore: Float = 0
+    private var saidBefore: Float = .nan
 
     var isSound: Bool {
-        binCount <= UInt32(Self.binsMax) && openBin >= -1 && openBin < Int32(Self.binsMax) && belief >= 0
+        binCount <= UInt16(Self.binsMax) && openBin >= -1 && openBin < Int16(Self.binsMax) && belief >= 0
             && belief <= 1 && (periodMilliseconds > 0 || binCount == 0)
     }
 
@@ -47,7 +55,7 @@ struct Season: BitwiseCopyable {
         guard count >= 2 else { return }
         periodMilliseconds = period
         startMilliseconds = milliseconds
-        binCount = UInt32(count)
+        binCount = UInt16(count)
     }
 
     @inline(__always)
@@ -71,7 +79,7 @@ struct Season: BitwiseCopyable {
     @inline(__always)
     mutating func value(at milliseconds: Int64) -> Float {
         if belief == 0 { return 0 }
-        guard binCount == UInt32(Self.binsMax) else { return belief * raw(bin(at: milliseconds)) }
+        guard binCount == UInt16(Self.binsMax) else { return belief * raw(bin(at: milliseconds)) }
         let width = periodMilliseconds / Int64(binCount)
         let place = phase(milliseconds &- width / 2) &* Int64(binCount)
         let low = Int(place / periodMilliseconds)
@@ -95,19 +103,21 @@ struct Season: BitwiseCopyable {
     }
 
     /// Folds a value that is `distance` from what would be usual without this cycle.
+    /// - Parameter centring: the running level's gain; 0 where bins are measured from what would be usual.
     @inline(__always)
-    mutating func fold(_ distance: Float, at milliseconds: Int64) {
+    mutating func fold(_ distance: Float, at milliseconds: Int64, centring: Float = 0) {
         guard binCount > 0 else { return }
-        let bin = Int32(bin(at: milliseconds))
+        if centring > 0 { level = openBin < 0 ? distance : level + centring * (distance - level) }
+        let bin = Int16(bin(at: milliseconds))
         if bin != openBin {
-            close(at: milliseconds)
+            close(at: milliseconds, isCentred: centring > 0)
             openBin = bin
         }
-        sum += distance
+        sum += distance - level
         samples += 1
     }
 
-    private mutating func close(at milliseconds: Int64) {
+    private mutating func close(at milliseconds: Int64, isCentred: Bool) {
         guard openBin >= 0, samples > 0 else { return }
         let came = clamped(sum / samples, 1e15)
         sum = 0
@@ -115,7 +125,13 @@ struct Season: BitwiseCopyable {
         let index = Int(openBin)
         guard bins[index] != Self.unvisited else { return bins[index] = PendingQuantiles.packed(came) }
         let said = PendingQuantiles.unpacked(bins[index])
-        learnBelief(said, came)
+        if !isCentred {
+            learnBelief(said, came)
+        } else {
+            if saidBefore.isFinite { learnBelief(said - saidBefore, came - cameBefore) }
+            saidBefore = said
+            cameBefore = came
+        }
         let cycles = Float(max((milliseconds &- startMilliseconds) / periodMilliseconds, 1))
         bins[index] = PendingQuantiles.packed(said + max(1 / (cycles + 1), Self.gainMin) * (came - said))
     }
@@ -138,6 +154,9 @@ struct Season: BitwiseCopyable {
             bins[index] = PendingQuantiles.packed(PendingQuantiles.unpacked(bins[index]) * factor)
         }
         sum *= factor
+        level *= factor
+        cameBefore *= factor
+        saidBefore *= factor
         products *= factor * factor
         squares *= factor * factor
     }

@@ -51,6 +51,8 @@ struct SeriesFront: BitwiseCopyable {
     private static let jumpSteps: UInt32 = 4
     /// A cycle that is believed less may be replaced.
     private static let cycleBeliefMin: Float = 0.3
+    /// The level that a cycle lies around forgets over 1 / so many cycles.
+    private static let cycleCentring: Float = 0.5
     private static let weekMilliseconds: Int64 = 604_800_000
 
     var isSound: Bool { profile.isSound && week.isSound && cycle.isSound && outliers > -100 && outliers < 100 }
@@ -225,7 +227,8 @@ extension SeriesFront {
         let cyclic = cycle.value(at: lastMilliseconds)
         levels.learn(base, usual: daily + weekly + cyclic, pace(Float(min(age, 100_000)), elapsed))
         let distance = base - levels.normal - daily
-        cycle.fold(distance - weekly, at: lastMilliseconds)
+        let perCycle = Float(stepMilliseconds) / Float(max(cycle.periodMilliseconds, 1))
+        cycle.fold(distance - weekly, at: lastMilliseconds, centring: Self.cycleCentring * perCycle)
         if profile.isReady { week.fold(distance - cyclic, at: local) }
         // The day learns as if there were no cycle: what it comes to know lasts longer than a few cycles.
         let origin = (profile.isReady ? levels.normal : profile.origin) + weekly
@@ -237,7 +240,7 @@ extension SeriesFront {
     ///   - elapsed: steps since the one before.
     @inline(__always)
     func pace(_ count: Float, _ elapsed: UInt32) -> Levels.Pace {
-        let perDay = 2 / max(86_400_000 / Float(max(stepMilliseconds, 1)), 8)
+        let perDay = 3 / max(86_400_000 / Float(max(stepMilliseconds, 1)), 8)
         return Levels.Pace(count: count, elapsed: elapsed, daily: perDay, medianStep: 0.05 * slowScale)
     }
 }
@@ -293,12 +296,15 @@ extension SeriesFront {
     }
 
     /// Goes on with levels that know only the steps since a change. What is usual in a day or a week stays, and so does
-    /// the way from the level to the slow median; errors are as large as of late.
+    /// the way from the level to the slow median. What the change itself was off by is no noise: errors are as large as
+    /// before it, or as of late where that is less.
     mutating func adopt(_ levels: Levels) {
         let median = self.levels.median + (levels.normal - self.levels.normal)
         self.levels = levels
         self.levels.median = median
-        slowScale = max(fastScale, slowScale / 64)
+        let usual = slowScale
+        slowScale = min(usual, max(fastScale, usual / 64))
+        fastScale = min(fastScale, usual)
     }
 
     /// A cycle of this period was found in the data. It takes the place of one that is not believed.

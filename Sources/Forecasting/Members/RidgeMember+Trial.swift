@@ -2,7 +2,7 @@
 
 extension RidgeMember {
     /// What an error of one step ago counts for.
-    private static let fade: Float = 0.92
+    private static let fade: Float = 0.95
     private static let stepsMax: UInt32 = 62
 
     /// Lets levels that know only the steps since a change forecast these steps, beside what the front's own levels
