@@ -20,7 +20,8 @@ struct BenchCommand: ParsableCommand {
             stages       all five, each over what the one before wrote
             forecast     the ensemble of a series: a step with five horizons asked for, a sample within a step
             drift        the default detector: a step, its memory, false alarms in a million samples without a change;
-                         a shift of 10 000 twins at once: reports, lag, retraining
+                         a shift of 10 000 twins at once: reports, lag, retraining; how soon shifts are noticed, and
+                         how soon forecasts recover, with the loop and without
             peer-job     parse JSON, smooth each series (Holt), write JSON one for one, on the same runtime
             snapshot     100 000 twins in one task: pauses while a snapshot is taken, time to restore, memory
             memory       the five stages as processes over a broker: their memory (needs --bootstrap)
@@ -112,6 +113,7 @@ struct BenchCommand: ParsableCommand {
             if subject == .drift || subject == .all {
                 measureDrift(&report)
                 try measureFleetShift(&report)
+                try measureRecovery(&report)
             }
             if subject == .snapshot || subject == .all { try measureSnapshot(&report) }
             if subject == .memory || subject == .all && bootstrap != nil { try measureMemory(&report) }
@@ -294,6 +296,14 @@ struct BenchCommand: ParsableCommand {
     private func measureFleetShift(_ report: inout BenchReport) throws {
         let bar = ProgressBar("fleet shift", isWanted: !json)
         try FleetShiftBench.measure(into: &report) { bar.show($0, of: $1) }
+        bar.end()
+    }
+
+    private func measureRecovery(_ report: inout BenchReport) throws {
+        let bar = ProgressBar("recovery", isWanted: !json)
+        for shift in RecoveryBench.shifts where !isInterrupted {
+            try RecoveryBench.measure(shift: shift, into: &report) { bar.show($0, of: $1, "shift of \(Int(shift))") }
+        }
         bar.end()
     }
 

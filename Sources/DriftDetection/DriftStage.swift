@@ -25,7 +25,7 @@ package struct DriftStage: Stage, ~Copyable {
     package static var inbox: TopicName { .forecasts }
     package static var outputs: [TopicName] { [.drift, .observations] }
     package static var watermarkOutput: TopicName? { nil }
-    package static var logicVersion: UInt32 { 6 }
+    package static var logicVersion: UInt32 { 7 }
 
     let settings: DriftSettings
     let task: TaskID

@@ -29,6 +29,24 @@ package final class FleetShift {
         /// Rounds over which the shifts of the twins are spread evenly; 0 for all at once.
         package var spread = 0
         package init() {}
+
+        /// A fleet that knows its day, whose twins are retrained when they drift, or never are. Each shifts at its own
+        /// time: they share what they learn, and that is not to change at once.
+        /// - Parameter shift: in standard deviations of the noise.
+        package static func days(twins: Int, seed: UInt64, shift: Double, isLooped: Bool) -> Settings {
+            var settings = Settings()
+            settings.twins = twins
+            settings.seed = seed
+            settings.shift = shift
+            settings.stepSeconds = 300
+            settings.wave = 4
+            settings.samplesBefore = 1_200
+            settings.samplesAfter = 250
+            settings.spread = 288
+            settings.lossSteps = [1, 3, 12]
+            settings.retrainsPerHourMax = isLooped ? 100_000 : 0
+            return settings
+        }
     }
 
     /// What one sample of each series led to.

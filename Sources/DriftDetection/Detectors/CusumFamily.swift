@@ -135,8 +135,8 @@ package struct CusumFamily: DriftDetector {
 
     /// The multiple of the run length that one chart of eight gets so that all together keep it on normal residuals;
     /// found by simulation, checked by `DriftDetectionTests` ("stationary streams alarm no more often than stated").
-    static let slowShare = 1.0
-    static let levelShare = 4.0
+    static let slowShare = 0.85
+    static let levelShare = 2.8
     static let fastShare = 8.0
     static let spreadShare = 7.0
 
