@@ -1,7 +1,7 @@
 import Backtest
 
-/// How soon a shift of the level is noticed, and how soon forecasts are as good as before, with the loop of distrust and
-/// retraining and without it. Each twin shifts at a time of its own.
+/// How soon a shift of the level is noticed, and how soon forecasts are as good as before, with the loop of distrust
+/// and retraining and without it. Each twin shifts at a time of its own.
 enum RecoveryBench {
     /// In standard deviations of the noise.
     static let shifts = [1.0, 2, 3, 4]

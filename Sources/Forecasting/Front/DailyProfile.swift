@@ -4,12 +4,13 @@ import TwinCore
 ///
 /// Each visit of a bin folds the mean of what was seen there, with a gain that falls with the days seen and stays at a
 /// fifth, so old days fade. A surprise counts for no more than three usual ones, which grow within a day of them: some
-/// hours of an incident leave little in the days after it. During the first day the distance is from a fixed origin; then the profile is centred.
+/// hours of an incident leave little in the days after it. During the first day the distance is from a fixed origin;
+/// then the profile is centred.
 /// What only reads is `mutating` too, so that it works in place.
 struct DailyProfile: BitwiseCopyable {
     static let binsMax = 288
     private static let dayMilliseconds: Int64 = 86_400_000
-    /// Bins that were compared before surprises are bounded, and by how many usual ones: as learned from, and as counted.
+    /// Bins that were compared before surprises are bounded, and by how many usual ones: as learned from, as counted.
     private static let surprisesMin: Float = 32
     private static let surpriseMax: Float = 3
     private static let surpriseCounted: Float = 6
