@@ -37,9 +37,7 @@ import Testing
     }
 
     /// What `twinscale bench drift` does with 500 twins.
-    @Test(arguments: [0.0, 1, 3]) func `the loop costs no loss, and forecasts recover in half the time`(shift: Double)
-        throws
-    {
+    @Test(arguments: [0.0, 1, 3]) func `forecasts recover sooner with the loop, at no cost`(shift: Double) throws {
         let looped = try Self.days(shift: shift, isLooped: true)
         let alone = try Self.days(shift: shift, isLooped: false)
         #expect(alone.retrains(mostIn: 60).all == 0)
