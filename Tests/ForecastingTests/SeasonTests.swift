@@ -59,6 +59,64 @@ struct SeasonTests {
         #expect(cycle.isSound && none.isSound)
     }
 
+    /// A level that wanders and falls by a hundred deviations looks alike from one cycle to the next, too.
+    @Test("a level is no cycle, and none takes its place", arguments: [5, 6] as [UInt64])
+    func level(seed: UInt64) {
+        var random = SeededRandom(seed: seed)
+        var cycle = Season()
+        var none = Season()
+        cycle.reset(periodMilliseconds: 720_000, stepMilliseconds: 60_000, at: 0)
+        none.reset(periodMilliseconds: 720_000, stepMilliseconds: 60_000, at: 0)
+        var level: Float = 0
+        for step in 0..<2_400 {
+            let time = 60_000 * Int64(step)
+            level += Float(random.normal()) - (step == 1_800 ? 100 : 0)
+            cycle.fold(level + (step % 12 == 0 ? 50 : 0), at: time, centring: 0.5 / 12)
+            none.fold(level, at: time, centring: 0.5 / 12)
+        }
+        #expect(cycle.belief > 0.8 && none.belief < 0.3, "seed \(seed): \(cycle.belief), \(none.belief)")
+        let said = (0..<12).map { cycle.value(at: 60_000 * Int64(2_400 + $0)) }
+        #expect((said[0] - said[6] - 50).magnitude < 15, "seed \(seed): \(said)")
+        #expect((said.reduce(0, +) / 12).magnitude < 10, "seed \(seed): \(said)")
+    }
+
+    /// Days of 288 steps, `distance` being how far a step lies from the level.
+    private func profile(days: Int, distance: (_ day: Int, _ step: Int) -> Float) -> DailyProfile {
+        var profile = DailyProfile()
+        profile.reset(stepMilliseconds: 300_000, at: 0, origin: 0)
+        for day in 0..<days {
+            for step in 0..<288 { _ = profile.fold(distance(day, step), at: Int64(288 * day + step) * 300_000) }
+        }
+        return profile
+    }
+
+    @Test("some hours of an incident leave little in the days after it")
+    func incident() {
+        var random = SeededRandom(seed: 7)
+        let noise = (0..<288 * 8).map { _ in Float(random.normal()) }
+        var found = profile(days: 8) { day, step in
+            Float(40 * wave(Double(step) / 288)) + noise[288 * day + step]
+                - (day == 7 && (100..<136).contains(step) ? 1_000 : 0)
+        }
+        for step in 100..<136 {
+            let wanted = Float(40 * wave(Double(step) / 288))
+            let error = found.value(at: Int64(288 * 8 + step) * 300_000) - wanted
+            #expect(error.magnitude < 20, "seed 7, step \(step): \(error)")
+        }
+    }
+
+    @Test("what stood still for days is learned as soon as it moves", arguments: [0, 1e-6, 1e-3] as [Float])
+    func awakening(noise: Float) {
+        var random = SeededRandom(seed: 8)
+        let before = (0..<288 * 4).map { _ in noise * Float(random.normal()) }
+        var found = profile(days: 6) { day, step in
+            day < 4 ? before[288 * day + step] : Float(40 * wave(Double(step) / 288))
+        }
+        // Two visits with a gain of a fifth.
+        let top = found.value(at: Int64(288 * 6 + 72) * 300_000)
+        #expect((9...20).contains(top), "seed 8, noise \(noise): \(top)")
+    }
+
     @Test("a series that pulses every twelve steps is forecast to pulse")
     func pulses() {
         let box = SharedBox()

@@ -14,6 +14,8 @@ struct DailyProfile: BitwiseCopyable {
     private static let surprisesMin: Float = 32
     private static let surpriseMax: Float = 3
     private static let surpriseCounted: Float = 6
+    /// Beyond so many usual ones a surprise says that nothing usual is known: what stood still has begun to move.
+    private static let surpriseBroken: Float = 10_000
     /// A bin that was never visited.
     private static let unvisited = Int16.min
 
@@ -119,10 +121,12 @@ struct DailyProfile: BitwiseCopyable {
     private mutating func bounded(_ error: Float) -> Float {
         guard days > 0 else { return error }
         let size = error.magnitude * unit
+        if size > Self.surpriseBroken * surprise { surprises = 0 }
         let isKnown = surprises >= Self.surprisesMin
         let limit = isKnown ? Self.surpriseMax * surprise : size
         surprises = min(surprises + 1, Float(Self.binsMax))
-        surprise += ((isKnown ? min(size, Self.surpriseCounted * surprise) : size) - surprise) / surprises
+        let counted = isKnown ? min(size, Self.surpriseCounted * surprise) : size
+        surprise += (counted - surprise) / surprises
         return clamped(error, limit / unit)
     }
 
