@@ -36,7 +36,7 @@ import Testing
         try FleetShift(.days(twins: 100, seed: 11, shift: shift, isLooped: isLooped)).run { 0 }
     }
 
-    /// What `twinscale bench drift` does with 500 twins.
+    /// What `twinscale bench drift` does with 1 000 twins.
     @Test(arguments: [0.0, 1, 3]) func `forecasts recover sooner with the loop, at no cost`(shift: Double) throws {
         let looped = try Self.days(shift: shift, isLooped: true)
         let alone = try Self.days(shift: shift, isLooped: false)

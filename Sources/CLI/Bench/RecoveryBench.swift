@@ -5,7 +5,7 @@ import Backtest
 enum RecoveryBench {
     /// In standard deviations of the noise.
     static let shifts = [1.0, 2, 3, 4]
-    private static let twins = 500
+    private static let twins = 1_000
     private static let seed: UInt64 = 11
     /// From so large a shift on the loop takes less than half the time.
     private static let claimedFrom = 3.0
