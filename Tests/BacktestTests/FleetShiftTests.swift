@@ -18,7 +18,7 @@ import Testing
         var told: [String: Int] = [:]
         for round in after { told.merge(round.groups, uniquingKeysWith: +) }
         let retrains = report.retrains(mostIn: 60)
-        let delays = report.distrustedAfter.filter { $0 >= 0 }.sorted()
+        let delays = report.distrustDelays
         print(
             "seed 7: groups \(told), distrusted \(delays.count), median after \(delays[delays.count / 2]), "
                 + "drifts by round \(after.prefix(16).map(\.drifts)), retrained \(retrains.all), most an hour "

@@ -39,13 +39,18 @@ struct SeasonTests {
         #expect(period([1, 2, 1, 2, 1, 2]) == 0)
     }
 
+    /// A cycle of twelve steps of a minute that has seen nothing yet.
+    private var twelveMinutes: Season {
+        var season = Season()
+        season.reset(periodMilliseconds: 720_000, stepMilliseconds: 60_000, at: 0)
+        return season
+    }
+
     @Test("what comes again is believed, what does not is not", arguments: [3, 4] as [UInt64])
     func belief(seed: UInt64) {
         var random = SeededRandom(seed: seed)
-        var cycle = Season()
-        var none = Season()
-        cycle.reset(periodMilliseconds: 720_000, stepMilliseconds: 60_000, at: 0)
-        none.reset(periodMilliseconds: 720_000, stepMilliseconds: 60_000, at: 0)
+        var cycle = twelveMinutes
+        var none = twelveMinutes
         for step in 0..<1_200 {
             let time = 60_000 * Int64(step)
             cycle.fold(Float(step % 12 == 0 ? 50 : -4.5) + Float(random.normal()), at: time)
@@ -63,10 +68,8 @@ struct SeasonTests {
     @Test("a level is no cycle, and none takes its place", arguments: [5, 6] as [UInt64])
     func level(seed: UInt64) {
         var random = SeededRandom(seed: seed)
-        var cycle = Season()
-        var none = Season()
-        cycle.reset(periodMilliseconds: 720_000, stepMilliseconds: 60_000, at: 0)
-        none.reset(periodMilliseconds: 720_000, stepMilliseconds: 60_000, at: 0)
+        var cycle = twelveMinutes
+        var none = twelveMinutes
         var level: Float = 0
         for step in 0..<2_400 {
             let time = 60_000 * Int64(step)

@@ -70,6 +70,9 @@ package final class FleetShift {
         /// `shiftAt`: mean pinball loss (10, 50 and 90 %) of the forecasts of the sample.
         package var losses: [[Double]] = []
 
+        /// Rounds until distrust, of those twins that were, ascending.
+        package var distrustDelays: [Int] { distrustedAfter.filter { $0 >= 0 }.sorted() }
+
         /// Samples from the shift until the loss is back within a tenth of what it was before, over ten samples at a
         /// time; nil for never.
         /// - Parameter place: which of `Settings.lossSteps`.

@@ -24,7 +24,7 @@ enum FleetShiftBench {
         let told = Dictionary(groups.map { ($0, 1.0) }, uniquingKeysWith: +)
         report.add(Measurement("\(name), localities told of", "", [Double(told.count)]))
         report.add(Measurement("\(name), reports of one locality", "", [told.values.max() ?? 0], target: 1))
-        let delays = found.distrustedAfter.filter { $0 >= 0 }.sorted()
+        let delays = found.distrustDelays
         report.add(
             Measurement(
                 "\(name), distrusted after", "samples", [delays.isEmpty ? .nan : Double(delays[delays.count / 2])],

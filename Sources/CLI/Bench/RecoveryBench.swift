@@ -18,7 +18,7 @@ enum RecoveryBench {
         let alone = try FleetShift(.days(twins: twins, seed: seed, shift: shift, isLooped: false))
             .run(clock: { 0 }) { progress(rounds + $0, 2 * rounds) }
         let name = "shift of \(Int(shift)) deviations"
-        let delays = looped.distrustedAfter.filter { $0 >= 0 }.sorted()
+        let delays = looped.distrustDelays
         report.add(
             Measurement(
                 "\(name), distrusted after", "samples", [delays.isEmpty ? .nan : Double(delays[delays.count / 2])],
